@@ -1,0 +1,1 @@
+"""Feedback: record what moderators say of decisions, and queue for review what was wrong."""

@@ -1,0 +1,228 @@
+"""The edge to HTTP: events in, typed requests out, and the one map from an error to its answer."""
+
+import base64
+import binascii
+import json
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import ResponseBuilder, Route
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from moderato.contracts import Problem
+from moderato.errors import (
+    FieldError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RequestError,
+    TooLarge,
+    UnknownRoute,
+    UnsupportedMediaType,
+)
+
+MAX_BODY_BYTES = 256 * 1024
+LOCAL_CALLER = "local"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+_Request = TypeVar("_Request")
+_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
+_MSGSPEC_PATH = re.compile(r"(?P<detail>.*?)(?: - at (?:`\$(?P<path>.*)`|.*))?", re.DOTALL)
+_MSGSPEC_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+
+
+class Resolver(APIGatewayHttpResolver):
+    """Powertools' resolver for HTTP APIs, made safe for threads.
+
+    Powertools keeps the event in a class attribute, shared by every resolver of the process: on a local server one
+    request would read the body of another. Here each thread has its own event and context.
+    """
+
+    def __init__(self) -> None:
+        """Make a resolver without routes."""
+        self._of_thread = threading.local()
+        self._building = threading.Lock()
+        super().__init__()
+
+    @property
+    def current_event(self) -> APIGatewayProxyEventV2:  # type: ignore[override]  # an attribute there
+        """The event that this thread answers."""
+        event: APIGatewayProxyEventV2 = self._of_thread.event
+        return event
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What powertools notes about the request that this thread answers."""
+        context: dict[str, Any] = self._of_thread.__dict__.setdefault("context", {})
+        return context
+
+    @context.setter
+    def context(self, context: dict[str, Any]) -> None:
+        self._of_thread.context = context
+
+    def resolve(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Answer one event of API Gateway (HTTP API, payload 2.0)."""
+        self._of_thread.event = APIGatewayProxyEventV2(dict(event))
+        return super().resolve(event, context)
+
+    def methods_of(self, path: str) -> list[str]:
+        """Return the methods of the routes that match `path`."""
+        routes = [*self._static_routes, *self._dynamic_routes]
+        return sorted({route.method for route in routes if route.rule.match(path)})
+
+    def _call_route(self, route: Route, route_arguments: dict[str, str]) -> ResponseBuilder[Any]:
+        # Two threads that build a route's middleware at once would wrap it twice, and break it for good.
+        with self._building:
+            if not route._middleware_stack_built:  # noqa: SLF001  # powertools has no public way to build it early
+                route._build_middleware_stack(self._router_middlewares, self)  # noqa: SLF001
+        return super()._call_route(route, route_arguments)
+
+
+def create_resolver(logger: Logger) -> Resolver:
+    """Return a resolver that answers every error as `application/problem+json`."""
+    resolver = Resolver()
+
+    def refuse(error: RequestError) -> Response[str]:
+        logger.info("refused", extra={"status": error.status, "problem": error.slug})
+        return _problem_response(error)
+
+    def fail(error: Exception) -> Response[str]:
+        # The type only: 14 of 18 common exceptions carry user text in their message.
+        logger.error("failed", extra={"error_type": type(error).__name__})
+        return _failure_response()
+
+    resolver.not_found(lambda _: refuse(_no_route(resolver)))
+    resolver.exception_handler(RequestError)(refuse)
+    resolver.exception_handler(Exception)(fail)
+    return resolver
+
+
+def respond(
+    body: msgspec.Struct | Mapping[str, Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    content_type: str = "application/json",
+) -> Response[str]:
+    """Return the answer whose body is `body` as JSON."""
+    encoded = msgspec.json.encode(body).decode()
+    return Response(status_code=status, content_type=content_type, body=encoded, headers={**(headers or {})})
+
+
+def caller(event: APIGatewayProxyEventV2) -> str:
+    """Return who calls, by the verified token's subject; "local" where no authorizer stands before the API."""
+    authorizer = event.raw_event.get("requestContext", {}).get("authorizer", {})
+    subject = authorizer.get("jwt", {}).get("claims", {}).get("sub")
+    return subject if isinstance(subject, str) and subject else LOCAL_CALLER
+
+
+def parse(event: APIGatewayProxyEventV2, request_type: type[_Request]) -> _Request:
+    """Return the event's body as a `request_type`, or raise the RequestError that names what is wrong with it."""
+    _require_json(event)
+    body = _body(event)
+    request = _decode(body, request_type)
+    _refuse_duplicates(body)
+    return request
+
+
+def _require_json(event: APIGatewayProxyEventV2) -> None:
+    if not _MEDIA_TYPE.fullmatch(event.headers.get("content-type", "").strip()):
+        raise UnsupportedMediaType("the body must be JSON in UTF-8, with the header Content-Type: application/json")
+
+
+def _body(event: APIGatewayProxyEventV2) -> bytes:
+    body = _bytes(event)
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge(f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed: send fewer texts")
+    if not body.strip():
+        raise InvalidRequest("the body is empty; send a JSON object")
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise InvalidRequest("the body begins with a byte order mark; send UTF-8 without one")
+    return body
+
+
+def _bytes(event: APIGatewayProxyEventV2) -> bytes:
+    raw = event.body or ""
+    try:
+        encoded = raw.encode()
+        body = base64.b64decode(encoded, validate=True) if event.is_base64_encoded else encoded
+        body.decode()
+    except binascii.Error:
+        raise InvalidRequest("the event says that its body is base64, and it is not") from None
+    except UnicodeError:
+        raise InvalidRequest("the body is not valid UTF-8") from None
+    return body
+
+
+def _decode(body: bytes, request_type: type[_Request]) -> _Request:
+    # Types first: they are closed, so depth is bounded before the second pass reads the body.
+    # `from None` throughout: a chained exception would carry pieces of the body into a traceback.
+    try:
+        return msgspec.json.decode(body, type=request_type)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), request_type) from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise InvalidRequest(_syntax(error)) from None
+
+
+def _syntax(error: Exception) -> str:
+    position = re.search(r"byte \d+", str(error))
+    where = f" at {position.group()}" if position else ""
+    return f"the body is not valid JSON{where}; send one JSON object, without NaN, Infinity or lone surrogates"
+
+
+def _invalid(message: str, request_type: type) -> InvalidRequest:
+    match = _MSGSPEC_PATH.fullmatch(message)
+    path = (match["path"] or "") if match else ""
+    detail = _in_our_words(match["detail"] if match else "", request_type if not path else None)
+    pointer = "".join(f"/{name or index}" for name, index in _MSGSPEC_STEP.findall(path))
+    return InvalidRequest(f"{pointer or 'the body'}: {detail}", [FieldError(pointer, detail)])
+
+
+def _in_our_words(detail: str, request_type: type | None) -> str:
+    if detail.startswith("Object contains unknown field"):  # msgspec names the field, which is the caller's text
+        known = ", ".join(getattr(request_type, "__struct_fields__", ()))
+        return f"unknown field; {f'the known ones are {known}' if known else 'GET /openapi.json names the known ones'}"
+    if detail == "Number out of range":
+        return "number out of range, where none is expected"
+    return detail
+
+
+def _refuse_duplicates(body: bytes) -> None:
+    # msgspec keeps the last of two equal names; a proxy before us may have read the first.
+    json.loads(body, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise InvalidRequest("a field appears twice in one object; each may appear once")
+    return unique
+
+
+def _problem_response(error: RequestError) -> Response[str]:
+    problem = Problem(
+        type=f"urn:problem-type:moderato:{error.slug}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        errors=list(error.errors),
+    )
+    return respond(problem, error.status, error.headers, PROBLEM_MEDIA_TYPE)
+
+
+def _failure_response() -> Response[str]:
+    detail = "something failed on our side; the same request may be tried again"
+    problem = Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
+    return respond(problem, problem.status, content_type=PROBLEM_MEDIA_TYPE)
+
+
+def _no_route(resolver: Resolver) -> RequestError:
+    methods = resolver.methods_of(resolver.current_event.path)
+    if methods:
+        return MethodNotAllowed(methods)
+    return UnknownRoute("no route has this path; GET /openapi.json lists the routes")

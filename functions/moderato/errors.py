@@ -1,0 +1,125 @@
+"""What can go wrong, as one tree of exceptions; each class says what its reader can do next.
+
+    ModeratoError
+    ├── BrokenModel                 do not start: mend or replace the model directory
+    └── RequestError                the caller's to mend; `moderato.api` answers it
+        ├── InvalidRequest          400  mend the request
+        ├── UnknownRoute            404  mend the path
+        ├── UnknownDecision         404  it was never kept, or is erased
+        ├── MethodNotAllowed        405  use a method of `allow`
+        ├── Conflict                409  use a new idempotency key
+        ├── TooLarge                413  send less
+        └── UnsupportedMediaType    415  send JSON
+
+No message holds user text: it names the kind of what was wrong, and what would be right.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field of a request; `pointer` is a JSON pointer (RFC 6901) into its body."""
+
+    pointer: str
+    detail: str
+
+
+class ModeratoError(Exception):
+    """The root of every exception that Moderato raises on purpose."""
+
+
+class BrokenModel(ModeratoError):
+    """The model directory cannot be trusted: refuse to start. The message names file, expected and found."""
+
+
+class RequestError(ModeratoError):
+    """A request that cannot be answered as it is; raise a subclass, which fixes `status`, `title` and `slug`."""
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+    slug: ClassVar[str]
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        """Say in `detail` what is wrong and what would be right, and in `errors` which fields it concerns."""
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that belong to the answer."""
+        return {}
+
+
+class InvalidRequest(RequestError):
+    """The body, a header or a parameter is not as the API describes it."""
+
+    status = 400
+    title = "Invalid request"
+    slug = "invalid-request"
+
+    @classmethod
+    def of(cls, pointer: str, detail: str) -> "InvalidRequest":
+        """Return the error about the one field at `pointer`."""
+        return cls(f"{pointer}: {detail}", [FieldError(pointer, detail)])
+
+
+class UnknownRoute(RequestError):
+    """No route has this path."""
+
+    status = 404
+    title = "Unknown route"
+    slug = "unknown-route"
+
+
+class UnknownDecision(RequestError):
+    """No such decision is stored: it was never kept, never made, or is erased."""
+
+    status = 404
+    title = "Unknown decision"
+    slug = "unknown-decision"
+
+
+class MethodNotAllowed(RequestError):
+    """The route exists, with the methods of `allow` only."""
+
+    status = 405
+    title = "Method not allowed"
+    slug = "method-not-allowed"
+
+    def __init__(self, allow: Sequence[str]) -> None:
+        """Name the methods that the route has."""
+        self.allow = tuple(allow)
+        super().__init__(f"this route answers {', '.join(self.allow)} only")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The `Allow` header, which HTTP demands with a 405 (RFC 9110, 15.5.6)."""
+        return {"Allow": ", ".join(self.allow)}
+
+
+class Conflict(RequestError):
+    """The idempotency key already stands for another request."""
+
+    status = 409
+    title = "Conflict"
+    slug = "conflict"
+
+
+class TooLarge(RequestError):
+    """The body has more bytes than one request may have."""
+
+    status = 413
+    title = "Request too large"
+    slug = "too-large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not declared as JSON."""
+
+    status = 415
+    title = "Unsupported media type"
+    slug = "unsupported-media-type"

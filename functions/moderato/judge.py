@@ -1,0 +1,71 @@
+"""One text judged: scored, decided by a policy, and made into a result and, where it is kept, a decision."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec import UNSET
+
+from moderato import spans
+from moderato.contracts import ModerateItem, ModerateResult, Span
+from moderato.decisions import Decision, ModelName, PolicyName, new_decision_id
+from moderato.policy import Policy, decide
+from moderato.retention import Kept, Retention
+from moderato.scorer import Scored, Scorer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the caller is told of one text, and the decision to store, if it is kept."""
+
+    result: ModerateResult
+    decision: Decision | None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Makes outcomes of texts; pure but for the clock and the draw of the sample."""
+
+    scorer: Scorer
+    retention: Retention
+    clock: Callable[[], datetime]
+
+    @property
+    def model(self) -> ModelName:
+        """The model whose scores decide."""
+        return ModelName(self.scorer.manifest.name, self.scorer.manifest.version)
+
+    def __call__(self, item: ModerateItem, policy: Policy, store: bool, explain: bool) -> Outcome:
+        """Judge one text by a policy; `store` false keeps nothing, `explain` adds spans."""
+        scored = self.scorer.score(item.text)
+        verdict = decide(scored.scores, policy)
+        kept = self.retention(scored.scores, verdict, policy) if store else None
+        result = ModerateResult(
+            decision_id=new_decision_id(),
+            action=verdict.action,
+            flagged=verdict.is_flagged,
+            scores=dict(scored.scores),
+            reasons=list(verdict.reasons),
+            stored=kept is not None,
+            spans=self._spans(item.text, scored, policy) if explain else UNSET,
+            id=UNSET if item.id is None else item.id,
+        )
+        return Outcome(result, None if kept is None else self._decision(item, result, kept, policy))
+
+    def _spans(self, text: str, scored: Scored, policy: Policy) -> list[Span]:
+        return spans.locate(self.scorer, text, scored, {name: at.review for name, at in policy.thresholds.items()})
+
+    def _decision(self, item: ModerateItem, result: ModerateResult, kept: Kept, policy: Policy) -> Decision:
+        return Decision(
+            decision_id=result.decision_id,
+            text=item.text,
+            scores=result.scores,
+            action=result.action,
+            reasons=result.reasons,
+            model=self.model,
+            policy=PolicyName(policy.name, policy.version),
+            created=self.clock().isoformat(),
+            kept_because=kept.because,
+            sampling_probability=kept.probability,
+            item_id=item.id,
+        )

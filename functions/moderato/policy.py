@@ -1,0 +1,78 @@
+"""Policies: what a community makes of scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from moderato.artifact import Manifest
+
+
+class Action(StrEnum):
+    """What happens to a text."""
+
+    ALLOW = "allow"
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The scores from which a category calls for review, and for block (None = never by itself)."""
+
+    review: float
+    block: float | None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Named, versioned thresholds by category."""
+
+    name: str
+    version: int
+    thresholds: Mapping[str, Threshold]
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """A category whose score reached the threshold for `action`."""
+
+    category: str
+    score: float
+    threshold: float
+    action: Action
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An action and the reasons for it, the most severe and surest first."""
+
+    action: Action
+    reasons: tuple[Reason, ...]
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether a person should look at the text, or nobody should see it."""
+        return self.action is not Action.ALLOW
+
+
+def default_policy(manifest: Manifest) -> Policy:
+    """The policy that ships with a model: the thresholds which training chose on validation."""
+    return Policy(
+        "default", 1, {category.name: Threshold(category.review, category.block) for category in manifest.categories}
+    )
+
+
+def decide(scores: Mapping[str, float], policy: Policy) -> Verdict:
+    """The most severe action that any category calls for."""
+    reasons = [reason for name, score in scores.items() if (reason := _reason(name, score, policy.thresholds[name]))]
+    reasons.sort(key=lambda reason: (reason.action is not Action.BLOCK, -reason.score))
+    return Verdict(reasons[0].action if reasons else Action.ALLOW, tuple(reasons))
+
+
+def _reason(category: str, score: float, threshold: Threshold) -> Reason | None:
+    if threshold.block is not None and score >= threshold.block:
+        return Reason(category, score, threshold.block, Action.BLOCK)
+    if score >= threshold.review:
+        return Reason(category, score, threshold.review, Action.REVIEW)
+    return None

@@ -1,0 +1,1 @@
+"""Moderation: score texts, decide, record, answer."""

@@ -1,0 +1,109 @@
+"""Moderation over HTTP: score each text, decide by the policy, keep what a human may need, answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from moderato.api import create_resolver, parse, respond
+from moderato.contracts import Health, ModelResponse, ModerateItem, ModerateRequest, ModerateResponse
+from moderato.decisions import PolicyName
+from moderato.errors import InvalidRequest
+from moderato.judge import Judge, Outcome
+from moderato.openapi import document
+from moderato.policy import Policy
+from moderato.retention import Retention
+from moderato.scorer import Scorer
+from moderato.sqlite import SqliteStore
+from moderato.telemetry import Count, ignore
+
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+DEFAULT_POLICY = "default"
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    scorer: Scorer,
+    card: str,
+    policies: Mapping[str, Policy],
+    store: SqliteStore,
+    retention: Retention,
+    logger: Logger,
+    clock: Callable[[], datetime] = utc_now,
+    count: Count = ignore,
+) -> Handler:
+    """The Lambda handler of moderation; `policies` has one named "default", `card` is the model's, in Markdown."""
+    resolver = create_resolver(logger)
+    judge = Judge(scorer, retention, clock)
+
+    @resolver.post("/moderate")
+    def moderate() -> Response[str]:
+        request = parse(resolver.current_event, ModerateRequest)
+        policy = _policy(request.policy, policies)
+        outcomes = [judge(item, policy, request.store, request.explain) for item in items_of(request)]
+        _record(outcomes, store)
+        _report(outcomes, logger, count)
+        results = [outcome.result for outcome in outcomes]
+        return respond(ModerateResponse(judge.model, PolicyName(policy.name, policy.version), results))
+
+    @resolver.get("/model")
+    def show_model() -> Response[str]:
+        return respond(ModelResponse(scorer.manifest, card))
+
+    @resolver.get("/healthz")
+    @resolver.get("/readyz")
+    def tell_health() -> Response[str]:
+        # An app is only made around a verified scorer, so one that answers is ready.
+        return respond(Health())
+
+    @resolver.get("/openapi.json")
+    def show_openapi() -> Response[str]:
+        return respond(document())
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return resolver.resolve(event, context)
+
+    return handler
+
+
+def items_of(request: ModerateRequest) -> Sequence[ModerateItem]:
+    """The texts of a request. Raises InvalidRequest unless exactly one of `text` and `items` is there, ids unique."""
+    if (request.text is None) == (request.items is None):
+        given = "neither" if request.text is None else "both"
+        raise InvalidRequest(f"exactly one of `text` and `items` is needed; the body has {given}")
+    if request.items is None:
+        return [ModerateItem(text=request.text or "")]
+    ids = [item.id for item in request.items if item.id is not None]
+    if len(set(ids)) != len(ids):
+        raise InvalidRequest.of("/items", "two items have the same id; results could not be told apart")
+    return request.items
+
+
+def _record(outcomes: Sequence[Outcome], store: SqliteStore) -> None:
+    kept = [outcome.decision for outcome in outcomes if outcome.decision is not None]
+    # An allowed text that nobody will look at touches no database.
+    if kept:
+        store.record_decisions(kept)
+
+
+def _report(outcomes: Sequence[Outcome], logger: Logger, count: Count) -> None:
+    results = [outcome.result for outcome in outcomes]
+    flagged, stored = sum(result.flagged for result in results), sum(result.stored for result in results)
+    logger.info("moderated", extra={"texts": len(results), "flagged": flagged, "stored": stored})
+    for result in results:
+        count(f"decided_{result.action}")
+
+
+def _policy(name: str | None, policies: Mapping[str, Policy]) -> Policy:
+    policy = policies.get(name or DEFAULT_POLICY)
+    if policy is None:
+        raise InvalidRequest.of("/policy", f"unknown policy; the known ones are {', '.join(sorted(policies))}")
+    return policy

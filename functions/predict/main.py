@@ -1,0 +1,26 @@
+"""The predict function on Lambda: assembled from the environment, once a container."""
+
+import os
+import random
+from pathlib import Path
+
+from moderato.policy import default_policy
+from moderato.retention import Keep, Retention
+from moderato.scorer import Scorer
+from moderato.sqlite import SqliteStore
+from moderato.telemetry import make_count, make_logger
+from predict.app import DEFAULT_POLICY, create_app
+
+SERVICE = "predict"
+
+model = Path(os.environ["MODEL_DIR"])
+scorer = Scorer.load(model)
+handler = create_app(
+    scorer=scorer,
+    card=(model / "card.md").read_text(encoding="utf-8"),
+    policies={DEFAULT_POLICY: default_policy(scorer.manifest)},
+    store=SqliteStore(Path(os.environ["DATABASE"])),
+    retention=Retention(Keep(os.environ["STORE_DECISIONS"]), float(os.environ["SAMPLING_PROBABILITY"]), random.random),
+    logger=make_logger(SERVICE),
+    count=make_count(SERVICE),
+)

@@ -1,0 +1,103 @@
+"""The model directory: one that was tampered with refuses to load, and says what is wrong with which file."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from moderato.artifact import load_manifest, record_file, write_manifest
+from moderato.errors import BrokenModel
+from moderato.scorer import Scorer
+from tests.conftest import STARTER
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Return a copy of the starter model to break."""
+    return Path(shutil.copytree(STARTER, tmp_path / "model"))
+
+
+def refusal(model: Path) -> str:
+    """Return why the model does not load."""
+    with pytest.raises(BrokenModel) as refused:
+        Scorer.load(model)
+    return str(refused.value)
+
+
+def truncate(path: Path) -> None:
+    """Cut the last byte off."""
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip_bit(path: Path) -> None:
+    """Change one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "golden.jsonl", "card.md"])
+@pytest.mark.parametrize("break_file", [truncate, flip_bit])
+def test_a_changed_file_is_named_with_both_digests(model: Path, name: str, break_file: Callable[[Path], None]) -> None:
+    before = hashlib.sha256((model / name).read_bytes()).hexdigest()
+    break_file(model / name)
+    after = hashlib.sha256((model / name).read_bytes()).hexdigest()
+    why = refusal(model)
+    assert str(model / name) in why
+    assert before in why
+    assert after in why
+
+
+def test_a_missing_file_is_named(model: Path) -> None:
+    (model / "tokenizer.json").unlink()
+    assert str(model / "tokenizer.json") in refusal(model)
+
+
+def test_labels_in_another_order_are_refused_with_both_digests(model: Path) -> None:
+    manifest = json.loads((model / "manifest.json").read_text())
+    sealed = manifest["sha256"]
+    manifest["categories"].reverse()
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    why = refusal(model)
+    assert str(model / "manifest.json") in why
+    assert sealed in why
+    assert why.count("sha256") == 1
+    assert len([word for word in why.replace(",", "").split() if len(word) == 64]) == 2
+
+
+def test_labels_in_another_order_are_refused_even_when_sealed_again(model: Path) -> None:
+    manifest = load_manifest(model)
+    write_manifest(model, msgspec.structs.replace(manifest, categories=manifest.categories[::-1]))
+    why = refusal(model)
+    assert "golden.jsonl" in why
+    assert "expected" in why
+
+
+def test_a_swapped_tokenizer_is_refused_even_when_sealed_again(model: Path) -> None:
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    words = [word for word in vocabulary if word.isalpha()]
+    tokenizer["model"]["vocab"] |= dict(zip(words, [vocabulary[word] for word in words[1:] + words[:1]], strict=True))
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    manifest = load_manifest(model)
+    files = manifest.files | {"tokenizer.json": record_file(model / "tokenizer.json")}
+    write_manifest(model, msgspec.structs.replace(manifest, files=files))
+    assert "golden.jsonl" in refusal(model)
+
+
+def test_a_manifest_that_is_no_manifest_is_refused(model: Path) -> None:
+    (model / "manifest.json").write_text("{}")
+    assert str(model / "manifest.json") in refusal(model)
+
+
+def test_a_model_of_another_normalizer_is_refused(model: Path) -> None:
+    write_manifest(model, msgspec.structs.replace(load_manifest(model), normalizer=99))
+    assert "normalizer 99" in refusal(model)
+
+
+def test_the_starter_model_is_small_enough_for_a_cold_start() -> None:
+    assert sum(path.stat().st_size for path in STARTER.iterdir()) <= 25_000_000

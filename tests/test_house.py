@@ -1,0 +1,136 @@
+"""The rules of the house, held over the imports and the first lines of every module."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = ROOT / "functions"
+MODULES = sorted(FUNCTIONS.rglob("*.py"))
+ALL_MODULES = [
+    *MODULES,
+    *sorted(path for name in ("training", "tests", "bench") for path in (ROOT / name).rglob("*.py")),
+]
+ABOVE_MODERATO = {"predict", "feedback", "labeling", "authorizer", "local", "training", "bench", "tests"}
+RUNTIMES = {"onnxruntime", "tokenizers"}
+TRAINING_ONLY = {"torch", "transformers", "sagemaker", "accelerate", "onnx", "onnxscript", "sklearn", "training"}
+NOT_SERVED = {"torch", "transformers", "sagemaker", "pydantic", "boto3", "huggingface-hub"}
+
+
+def imported(source: str) -> set[str]:
+    """Return the top-level packages that a module imports, wherever in it."""
+    packages = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            packages.add(node.module.split(".")[0])
+    return packages
+
+
+def reads_environment(source: str) -> bool:
+    """Return whether a module reads the environment; setting a variable for a library's import is not reading."""
+    tree = ast.parse(source)
+    written = {
+        id(target.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Subscript)
+    }
+    return any(_names_environment(node) and id(node) not in written for node in ast.walk(tree))
+
+
+def _names_environment(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom) and node.module == "os":
+        return any(alias.name in ("environ", "getenv", "environb") for alias in node.names)
+    if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+        return False
+    return node.value.id == "os" and node.attr in ("environ", "getenv", "environb")
+
+
+def modules_of(*rooms: str) -> Iterator[Path]:
+    """Yield the modules under these folders of functions/."""
+    return (path for path in MODULES if path.relative_to(FUNCTIONS).parts[0] in rooms)
+
+
+def test_the_rules_can_see() -> None:
+    assert len(MODULES) > 15
+    assert imported("def f():\n    import torch.nn\n    from boto3.session import Session") == {"torch", "boto3"}
+    assert reads_environment("import os\nport = os.environ['PORT']")
+    assert reads_environment("import os\nport = os.getenv('PORT')")
+    assert reads_environment("from os import environ")
+    assert not reads_environment("import os\nos.environ['ORT_DISABLE_TELEMETRY'] = '1'\nprint(os.getpid())")
+
+
+def test_moderato_imports_nobody_above_it() -> None:
+    wrong = {
+        str(path): found for path in modules_of("moderato") if (found := imported(path.read_text()) & ABOVE_MODERATO)
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("room", ["predict", "feedback"])
+def test_a_function_imports_no_other_function(room: str) -> None:
+    others = ABOVE_MODERATO - {room}
+    wrong = {str(path): found for path in modules_of(room) if (found := imported(path.read_text()) & others)}
+    assert wrong == {}
+
+
+def test_only_the_scorer_imports_the_runtime() -> None:
+    importers = {path.relative_to(FUNCTIONS).as_posix() for path in MODULES if imported(path.read_text()) & RUNTIMES}
+    assert importers == {"moderato/scorer.py"}
+
+
+def test_nothing_that_is_served_imports_what_trains() -> None:
+    wrong = {str(path): found for path in MODULES if (found := imported(path.read_text()) & TRAINING_ONLY)}
+    assert wrong == {}
+
+
+def test_only_main_modules_and_the_laptop_read_the_environment() -> None:
+    readers = {path.relative_to(FUNCTIONS) for path in MODULES if reads_environment(path.read_text())}
+    assert {str(path) for path in readers if path.name != "main.py" and path.parts[0] != "local"} == set()
+
+
+@pytest.mark.parametrize("path", ALL_MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_module_says_what_it_is(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring
+    assert docstring.splitlines()[0].rstrip().endswith((".", ":", ";", ","))
+
+
+def test_the_telemetry_of_the_runtime_is_off_before_its_import() -> None:
+    for name in ("local/__init__.py", "moderato/scorer.py"):
+        source = (FUNCTIONS / name).read_text()
+        switch = source.index('os.environ["ORT_DISABLE_TELEMETRY"] = "1"')
+        assert switch < (source.index("import onnxruntime") if "import onnxruntime" in source else len(source))
+    assert re.search(r"^export ORT_DISABLE_TELEMETRY := 1$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_served_environment_has_no_training_library_and_no_aws_client() -> None:
+    assert set(locked("serve")) & NOT_SERVED == set()
+
+
+def test_every_locked_package_has_its_digest() -> None:
+    for name in ("serve", "build", "test"):
+        text = (ROOT / "requirements" / f"{name}.txt").read_text()
+        assert (
+            len(re.findall(r"^[a-z0-9_.-]+==[^\n]*\\\n +--hash=sha256:", text, re.MULTILINE)) == len(locked(name)) > 0
+        )
+        assert "index-url" not in text
+
+
+def test_the_package_depends_on_the_locked_versions() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = dict(dependency.split("==") for dependency in project["dependencies"])
+    assert direct == {name: version for name, version in locked("serve").items() if name in direct}
+
+
+def locked(name: str) -> dict[str, str]:
+    """Return the packages of a lock file with their versions."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return dict(re.findall(r"^([a-z0-9_.-]+)==([^\s;]+)", text, re.MULTILINE))

@@ -1,0 +1,69 @@
+"""The scorer: the same scores wherever a text stands, whole long texts, and every golden answer."""
+
+import itertools
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moderato.scorer import Scorer
+from tests.conftest import STARTER
+
+TEXTS = Path(__file__).parent / "texts"
+FRIENDLY = (TEXTS / "friendly.txt").read_text().splitlines()
+
+
+def test_every_golden_answer_is_given(scorer: Scorer) -> None:
+    scorer.check_golden(STARTER / "golden.jsonl")
+    assert len((STARTER / "golden.jsonl").read_text().splitlines()) == 64
+
+
+def test_scores_do_not_depend_on_what_was_scored_before(scorer: Scorer) -> None:
+    texts = [*FRIENDLY, *(TEXTS / "abusive.txt").read_text().splitlines()]
+    alone = {text: scorer.score(text).scores for text in texts}
+    random.Random(1).shuffle(texts)
+    assert {text: scorer.score(text).scores for text in texts} == alone
+
+
+def test_a_long_text_is_read_to_its_end(scorer: Scorer) -> None:
+    padding = " ".join(FRIENDLY * 3)
+    quiet = scorer.score(padding).scores["insult"]
+    assert scorer.score(f"{padding} You are a stupid idiot.").scores["insult"] > quiet + 0.3
+
+
+def test_windows_cover_a_long_text_and_overlap(scorer: Scorer) -> None:
+    text = " ".join(FRIENDLY * 4)
+    windows = scorer.score(text).windows
+    assert windows[0].start == 0
+    assert windows[-1].end == len(text)
+    assert all(later.start < earlier.end for earlier, later in itertools.pairwise(windows))
+
+
+def test_a_disguised_insult_scores_like_a_plain_one(scorer: Scorer) -> None:
+    plain = scorer.score("you are an idiot").scores["insult"]
+    for disguised in ("you are an 1d10t", "yоu аre аn іdіоt", "you are an i d i o t", "you are an id\u200biot"):
+        assert scorer.score(disguised).scores["insult"] == pytest.approx(plain, abs=0.1)
+
+
+def test_the_name_of_a_special_token_is_text(scorer: Scorer) -> None:
+    assert scorer.score("[SEP]").scores != scorer.score("").scores
+    assert scorer.score("fine [SEP] idiot").scores != scorer.score("fine idiot").scores
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(alphabet=st.characters(exclude_categories=()), max_size=300))
+def test_any_string_has_scores_between_0_and_1(scorer: Scorer, text: str) -> None:
+    assert all(0 <= score <= 1 for score in scorer.score(text).scores.values())
+
+
+def test_onnxruntime_writes_nothing_to_the_home_folder(tmp_path: Path) -> None:
+    program = (
+        f"from pathlib import Path; from moderato.scorer import Scorer; Scorer.load(Path({str(STARTER)!r})).score('hi')"
+    )
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": str(STARTER.parents[1] / "functions")}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []

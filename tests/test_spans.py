@@ -1,0 +1,37 @@
+"""Spans: sentences of the original text that speak for a category."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderato.scorer import Scorer
+from moderato.spans import MAX_SENTENCE_CHARACTERS, locate, sentences
+
+FRIENDLY = (Path(__file__).parent / "texts" / "friendly.txt").read_text().splitlines()
+ABUSE = "You are a stupid fucking idiot and everybody hates you."
+
+
+def test_a_span_lies_on_the_abusive_sentence_of_a_long_text(scorer: Scorer) -> None:
+    filler = " ".join(FRIENDLY * 12)[:9_970].rsplit(" ", 1)[0]
+    text = f"{filler} {ABUSE} {filler}"
+    spans = locate(scorer, text, scorer.score(text), {"insult": 0.5})
+    assert ABUSE in [text[span.start : span.end] for span in spans]
+
+
+def test_a_text_below_the_threshold_has_no_spans(scorer: Scorer) -> None:
+    assert locate(scorer, FRIENDLY[0], scorer.score(FRIENDLY[0]), {"insult": 0.5}) == []
+
+
+def test_sentences_end_where_a_reader_says() -> None:
+    text = "One. Two?  Three!\nfour"
+    assert [text[start:end] for start, end in sentences(text)] == ["One.", "Two?", "Three!", "four"]
+
+
+@given(st.text(max_size=700))
+def test_every_visible_character_is_in_one_sentence(text: str) -> None:
+    ranges = sentences(text)
+    covered = [index for start, end in ranges for index in range(start, end)]
+    assert len(covered) == len(set(covered))
+    assert {index for index, character in enumerate(text) if not character.isspace()} <= set(covered)
+    assert all(0 < end - start <= MAX_SENTENCE_CHARACTERS for start, end in ranges)
