@@ -9,6 +9,7 @@ TRAIN_VENV := .venv-train
 TRAIN_PYTHON := $(TRAIN_VENV)/bin/python
 PIP := -m pip --disable-pip-version-check install --quiet
 RECIPE ?= starter
+SOURCES ?= ../shared/data
 PORT ?= 8000
 DATA_DIR ?= data
 
@@ -32,8 +33,8 @@ check: $(VENV)/.test ## Lint, check the format and the types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-train: $(TRAIN_VENV)/.train ## Train a model by its recipe (RECIPE=starter)
-	PYTHONPATH=functions:. $(TRAIN_PYTHON) -m training $(RECIPE)
+train: $(TRAIN_VENV)/.train ## Train a model by its recipe (RECIPE=starter SOURCES=folder)
+	PYTHONPATH=functions:. $(TRAIN_PYTHON) -m training $(RECIPE) --sources $(SOURCES)
 
 bench: $(VENV)/.test ## Kill a server 2,000 writes long and count what it lost
 	$(VENV)/bin/python -m bench.crash

@@ -171,3 +171,7 @@ def test_the_model_tells_its_name_thresholds_and_figures() -> None:
 def test_the_home_folder_stays_as_it_is(tmp_path: Path) -> None:
     assert moderato("score", "hello", HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache")).returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    assert "cannot be written" in refusal("score", "hello", "--output", tmp_path / "none" / "out.csv")

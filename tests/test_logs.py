@@ -28,6 +28,9 @@ REQUESTS = [
     ("GET", f"/decisions/{MARKER}", None),
     ("GET", f"/{MARKER}", None),
     (MARKER, "/feedback", None),
+    ("POST", "/feedback", {"text": "a", "correct": False, "decision_id": f"{MARKER} words"}),
+    ("DELETE", f"/decisions/{MARKER} words", None),
+    ("POST", "/feedback", {f"secret - at `$.{MARKER}`": 1}),
     ("DELETE", "/decisions/d_1", None),
 ]
 

@@ -6,17 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderato.scorer import Scorer
-from moderato.spans import MAX_SENTENCE_CHARACTERS, locate, sentences
+from moderato.spans import MAX_SENTENCE_CHARACTERS, MAX_SPANS, locate, sentences
 
 FRIENDLY = (Path(__file__).parent / "texts" / "friendly.txt").read_text().splitlines()
 ABUSE = "You are a stupid fucking idiot and everybody hates you."
+REVIEW = {"toxicity": 0.35}
 
 
 def test_a_span_lies_on_the_abusive_sentence_of_a_long_text(scorer: Scorer) -> None:
     filler = " ".join(FRIENDLY * 12)[:9_970].rsplit(" ", 1)[0]
     text = f"{filler} {ABUSE} {filler}"
-    spans = locate(scorer, text, scorer.score(text), {"insult": 0.5})
-    assert ABUSE in [text[span.start : span.end] for span in spans]
+    spans = locate(scorer, text, scorer.score(text), REVIEW)
+    assert any(ABUSE in text[span.start : span.end] for span in spans)
 
 
 def test_a_text_below_the_threshold_has_no_spans(scorer: Scorer) -> None:
@@ -35,3 +36,8 @@ def test_every_visible_character_is_in_one_sentence(text: str) -> None:
     assert len(covered) == len(set(covered))
     assert {index for index, character in enumerate(text) if not character.isspace()} <= set(covered)
     assert all(0 < end - start <= MAX_SENTENCE_CHARACTERS for start, end in ranges)
+
+
+def test_a_text_of_thousands_of_insults_has_a_few_spans(scorer: Scorer) -> None:
+    text = "Idiot. " * 2_000
+    assert 0 < len(locate(scorer, text, scorer.score(text), REVIEW)) <= MAX_SPANS

@@ -77,3 +77,7 @@ def test_any_text_has_views_whose_ranges_lie_in_it_in_order(text: str) -> None:
             assert len(starts) == len(view.text) + 1
             assert starts == sorted(starts)
             assert 0 <= starts[0] <= starts[-1] == len(text)
+
+
+def test_a_character_that_stands_for_many_does_not_grow_a_text() -> None:
+    assert normalize("\ufdfa" * 1_000).text == "\ufdfa" * 1_000

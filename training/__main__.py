@@ -22,7 +22,10 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"training: {error}")
     print(f"train    {folder / 'encoder'}", flush=True)
-    encoder = train(recipe, data, folder)
+    try:
+        encoder = train(recipe, data, folder)
+    except ValueError as error:
+        sys.exit(f"training: {error}")
     print(f"export   {folder / 'model.onnx'}", flush=True)
     export(encoder, folder / "model.onnx")
     print(f"package  {folder / 'model'}", flush=True)

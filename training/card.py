@@ -33,7 +33,7 @@ def write_card(
 def _what_it_is(recipe: Recipe, manifest: Manifest) -> str:
     return (
         f"**Encoder.** `{manifest.encoder.name}` ({manifest.encoder.licence}), fine-tuned with a masked multi-label loss "
-        f"for {recipe.train.epochs} epochs at {recipe.train.max_tokens} tokens, exported as int8 ONNX. It reads any text in windows of "
+        f"for {recipe.train.epochs} epochs at {recipe.train.max_tokens} tokens, then once on {recipe.blend.blends:,} blends (abuse among harmless sentences) and {recipe.blend.rows:,} plain rows; the weights are the mean of both, {recipe.blend.share:.0%} of the second. Exported as int8 ONNX. It reads any text in windows of "
         f"{manifest.window_tokens} tokens that overlap by {manifest.overlap_tokens}; a score is the highest of the windows."
     )
 
@@ -76,7 +76,7 @@ def _calibration(manifest: Manifest, errors: Mapping[str, tuple[float, float]]) 
             "## Thresholds and calibration",
             "",
             (
-                "Review begins where F1 was highest on validation, block where its precision reached the recipe's `block_precision` (none: it did not, "
+                "Review begins at the lowest score whose F1 was within 0.01 of the highest on validation, block where its precision reached the recipe's `block_precision` (none: it did not, "
                 "or on too few texts). Expected calibration error (10 bins, held-out texts) before and after Platt scaling."
             ),
             "",

@@ -50,6 +50,16 @@ class TrainKnobs:
 
 
 @dataclass(frozen=True)
+class BlendKnobs:
+    """The second phase: how many blends and plain rows it reads, once, at which rate, and its share in the model."""
+
+    blends: int
+    rows: int
+    learning_rate: float
+    share: float
+
+
+@dataclass(frozen=True)
 class ServeKnobs:
     """How the served model reads long texts, and how sure it must be to block."""
 
@@ -68,6 +78,7 @@ class Recipe:
     categories: tuple[str, ...]
     encoder: Encoder
     train: TrainKnobs
+    blend: BlendKnobs
     serve: ServeKnobs
     natural_shares: Shares
     other_shares: Shares
@@ -91,6 +102,7 @@ def _from_table(table: dict[str, Any]) -> Recipe:
         categories=tuple(table["categories"]),
         encoder=Encoder(**table["encoder"]),
         train=TrainKnobs(**table["train"]),
+        blend=BlendKnobs(**table["blend"]),
         serve=ServeKnobs(**table["serve"]),
         natural_shares=Shares(**table["split"]["natural"]),
         other_shares=Shares(**table["split"]["other"]),

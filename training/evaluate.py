@@ -12,6 +12,9 @@ from moderato.artifact import Calibration, Category, Metric
 from moderato.scorer import Scorer
 from training.dataset import Row
 
+F1_SLACK = 0.01
+"""F1 is flat around its highest, and where exactly that lies is chance; of equals the lower finds more."""
+
 MIN_BLOCKED = 10
 """Validation texts that a block threshold must catch before its precision means anything."""
 
@@ -36,14 +39,15 @@ def judge(scorer: Scorer, rows: Sequence[Row]) -> Judged:
 def fit_category(name: str, validation: Judged, index: int, block_precision: float) -> Category:
     """Calibrate one category by Platt scaling and choose its thresholds, all on validation.
 
-    Review begins where F1 is highest; block where precision reaches `block_precision`, if it does on enough texts.
+    Review begins at the lowest score whose F1 is within `F1_SLACK` of the highest;
+    block where precision reaches `block_precision`, if it does on enough texts.
     """
     logits, labels = _known(validation, index)
     calibration = _platt(logits, labels)
     scores = _scores(logits, calibration)
     precision, recall, thresholds = precision_recall_curve(labels, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    review = float(thresholds[int(f1[:-1].argmax())])
+    review = float(thresholds[f1[:-1] >= f1.max() - F1_SLACK][0])
     sure = [
         t
         for t, p in zip(thresholds, precision, strict=False)

@@ -51,7 +51,7 @@ def main() -> None:
     """Run the command; what a person can mend is one sentence on standard error, and exit status 1."""
     try:
         app()
-    except (BrokenModel, Refused, UnreadableFile) as error:
+    except (BrokenModel, Refused, UnreadableFile, outputs.UnwritableFile) as error:
         sys.stderr.write(f"moderato: {error}\n")
         raise SystemExit(1) from None
 

@@ -16,6 +16,10 @@ SUFFIXES = (".csv", ".jsonl")
 Write = Callable[[Result], None]
 
 
+class UnwritableFile(Exception):
+    """The results cannot be written where they are wanted; the message is one sentence for the person who named it."""
+
+
 @contextmanager
 def results_file(path: Path, categories: Sequence[str]) -> Iterator[Write]:
     """Give a function that writes a result; `path` appears, or is replaced, only when all went well."""
@@ -26,6 +30,8 @@ def results_file(path: Path, categories: Sequence[str]) -> Iterator[Write]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        raise UnwritableFile(f"{path} cannot be written: {error.strerror}") from None
     finally:
         part.unlink(missing_ok=True)
 

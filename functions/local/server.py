@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from local.events import HttpAnswer, answer_of, event_of
+from moderato.api import MAX_BODY_BYTES as API_MAX_BODY_BYTES
 from moderato.contracts import Problem
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -57,7 +58,9 @@ def create_application(handler: Handler, executor: ThreadPoolExecutor, logger: L
         except ClientGone:
             return
         except BodyTooLarge:
-            await _respond(_problem(413, "Request too large", f"a body may have at most {MAX_BODY_BYTES} bytes"), send)
+            await _respond(
+                _problem(413, "Request too large", f"a body may have at most {API_MAX_BODY_BYTES} bytes"), send
+            )
             return
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(executor, _answer, handler, event_of(scope, body), logger)

@@ -60,7 +60,7 @@ def model_tables(manifest: Manifest, directory: str) -> RenderableType:
 def _categories_table(manifest: Manifest) -> Table:
     table = Table(Column("category", no_wrap=True), box=None, pad_edge=False)
     for name in ("review from", "block from", "ROC AUC", "precision", "recall", "positives"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for category in manifest.categories:
         thresholds = [f"{category.review:.3f}", _number(category.block, 3)]
         table.add_row(category.name, *thresholds, *_figures(manifest.metrics.get(category.name)))
@@ -71,7 +71,7 @@ def _figures(metric: Metric | None) -> list[str]:
     if metric is None:
         return ["-"] * 4
     shares = [f"{share:.3f}" for share in (metric.roc_auc, metric.precision, metric.recall)]
-    return [*shares, f"{metric.positives:,} of {metric.rows:,}"]
+    return [*shares, f"{metric.positives:,}/{metric.rows:,}"]
 
 
 def _files_table(files: Mapping[str, FileRecord]) -> Table:

@@ -72,7 +72,10 @@ def _csv_rows(path: Path, column: str) -> Iterator[Row | BadRow]:
     csv.field_size_limit(16 * 1024 * 1024)
     with _open(path, newline="") as file:
         rows = csv.reader(file)
-        header = next(rows, [])
+        try:
+            header = next(rows, [])
+        except csv.Error:
+            raise UnreadableFile(f"{path}: its first line is not the header of a CSV file") from None
         if column not in header:
             raise UnreadableFile(_no_column(path, column, header))
         places = {name: place for place, name in reversed(list(enumerate(header)))}

@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler.api_gateway import ResponseBuilder, Rou
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from moderato.contracts import Problem
+from moderato.contracts import FeedbackRequest, ModerateItem, ModerateRequest, Problem
 from moderato.errors import (
     FieldError,
     InvalidRequest,
@@ -34,6 +34,7 @@ _Request = TypeVar("_Request")
 _MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _MSGSPEC_PATH = re.compile(r"(?P<detail>.*?)(?: - at (?:`\$(?P<path>.*)`|.*))?", re.DOTALL)
 _MSGSPEC_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_FIELDS = {name for request in (ModerateRequest, ModerateItem, FeedbackRequest) for name in request.__struct_fields__}
 
 
 class Resolver(APIGatewayHttpResolver):
@@ -178,6 +179,8 @@ def _syntax(error: Exception) -> str:
 def _invalid(message: str, request_type: type) -> InvalidRequest:
     match = _MSGSPEC_PATH.fullmatch(message)
     path = (match["path"] or "") if match else ""
+    if not {name for name, _ in _MSGSPEC_STEP.findall(path) if name} <= _FIELDS:
+        path = ""  # a field of the caller's can be named so that it looks like msgspec's path
     detail = _in_our_words(match["detail"] if match else "", request_type if not path else None)
     pointer = "".join(f"/{name or index}" for name, index in _MSGSPEC_STEP.findall(path))
     return InvalidRequest(f"{pointer or 'the body'}: {detail}", [FieldError(pointer, detail)])

@@ -18,6 +18,7 @@ MAX_ITEMS = 100
 MAX_NOTE_CHARACTERS = 2_000
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS, description="A text as its author wrote it")]
+DecisionId = Annotated[str, Meta(pattern="^d_[A-Za-z0-9_-]{1,64}$", description="As `POST /moderate` gave it")]
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -75,7 +76,7 @@ class FeedbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stored, or none was made.
     """
 
-    decision_id: Identifier | None = None
+    decision_id: DecisionId | None = None
     correct: bool | None = None
     labels: Annotated[dict[str, bool], Meta(min_length=1)] | None = None
     note: Annotated[str, Meta(max_length=MAX_NOTE_CHARACTERS)] | None = None

@@ -9,6 +9,12 @@ from moderato.scorer import Scored, Scorer
 MAX_SENTENCE_CHARACTERS = 300
 """A run without an end of sentence is cut here, at a space where there is one."""
 
+MAX_SENTENCES = 200
+"""Sentences of a text that are scored alone: a text of 10,000 sentences must not cost 10,000 runs of the model."""
+
+MAX_SPANS = 20
+"""Spans of a text for each category: more would be a colouring book, and could be larger than Lambda's answer."""
+
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*|[.!?\n]+")
 _PIECE = re.compile(
     rf"\S.{{0,{MAX_SENTENCE_CHARACTERS - 1}}}(?=\s|$)|\S\S{{0,{MAX_SENTENCE_CHARACTERS - 1}}}", re.DOTALL
@@ -23,12 +29,13 @@ def locate(scorer: Scorer, text: str, scored: Scored, thresholds: Mapping[str, f
     reached = {name: threshold for name, threshold in thresholds.items() if scored.scores[name] >= threshold}
     if not reached:
         return []
-    suspects = _suspects(scorer, scored, reached)
-    alone = {
-        (start, end): scorer.score(text[start:end]).scores
-        for start, end in sentences(text)
-        if any(start < window_end and window_start < end for window_start, window_end in suspects)
-    }
+    known: dict[str, Mapping[str, float]] = {}
+    alone: dict[tuple[int, int], Mapping[str, float]] = {}
+    for start, end in _suspects(scorer, text, scored, reached):
+        sentence = text[start:end]
+        if sentence not in known:
+            known[sentence] = scorer.score(sentence).scores
+        alone[start, end] = known[sentence]
     return [span for name, threshold in reached.items() for span in _of_category(name, threshold, alone)]
 
 
@@ -41,18 +48,25 @@ def sentences(text: str) -> list[tuple[int, int]]:
     ]
 
 
-def _suspects(scorer: Scorer, scored: Scored, reached: Mapping[str, float]) -> list[tuple[int, int]]:
-    """The windows in which a category reached its threshold."""
-    suspects: list[tuple[int, int]] = []
-    for window in scored.windows:
-        scores = scorer.calibrate(window.logits)
-        if any(scores[name] >= threshold for name, threshold in reached.items()):
-            suspects.append((window.start, window.end))
-    return suspects
+def _suspects(scorer: Scorer, text: str, scored: Scored, reached: Mapping[str, float]) -> list[tuple[int, int]]:
+    """At most `MAX_SENTENCES` sentences of the windows that reached a threshold, those of the surest windows first."""
+    surest = sorted(
+        (max(scorer.calibrate(window.logits)[name] - reached[name] for name in reached), window.start, window.end)
+        for window in scored.windows
+    )
+    found: dict[tuple[int, int], None] = {}
+    ranges = sentences(text)
+    for margin, window_start, window_end in reversed(surest):
+        if margin < 0 or len(found) >= MAX_SENTENCES:
+            break
+        found |= {(start, end): None for start, end in ranges if start < window_end and window_start < end}
+    return list(found)[:MAX_SENTENCES]
 
 
 def _of_category(name: str, threshold: float, alone: Mapping[tuple[int, int], Mapping[str, float]]) -> Sequence[Span]:
+    """The surest spans that reach the threshold, in the order of the text."""
     spans = [Span(start, end, name, scores[name]) for (start, end), scores in alone.items()]
-    guilty = [span for span in spans if span.score >= threshold]
+    spans.sort(key=lambda span: -span.score)
+    guilty = [span for span in spans[:MAX_SPANS] if span.score >= threshold]
     # No sentence alone may reach what several together do.
-    return guilty or sorted(spans, key=lambda span: span.score)[-1:]
+    return sorted(guilty or spans[:1], key=lambda span: span.start)

@@ -11,6 +11,9 @@ VERSION = 1
 MAX_MARKS = 8
 """Combining marks kept after a letter: `unicodedata.normalize` is quadratic in the length of a run of them."""
 
+MAX_EXPANSION = 4
+"""How many times longer NFKC may make a character; one that would grow more stays as it is."""
+
 # Look-alikes of Latin letters, from Unicode's confusables (UTS 39), for words that mix scripts.
 _LOOK_ALIKES = str.maketrans(
     "АВЕЅІЈКМНОРСТУХаеѕіјкорсухԁһԛԝѵгпбɡΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβγειικνορτυχωϲϳ",
@@ -49,6 +52,9 @@ def normalize(text: str) -> View:
     starts: list[int] = []
     for start, cluster in _clusters(text):
         clean = unicodedata.normalize("NFKC", cluster)
+        # One Arabic ligature becomes 18 letters: a short request would become a long text.
+        if len(clean) > MAX_EXPANSION * len(cluster):
+            clean = cluster
         characters.extend(clean)
         starts.extend([start] * len(clean))
     return View("".join(characters), [*starts, len(text)])
