@@ -1,4 +1,4 @@
-"""Training's loss, in the training environment: `.venv-train/bin/python -m pytest tests/test_train.py`."""
+"""Training's loss. In the training environment: `python -m pytest --noconftest tests/test_train.py`."""
 
 from types import SimpleNamespace
 
