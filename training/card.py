@@ -5,6 +5,7 @@ from typing import Any
 
 from moderato.artifact import Manifest
 from training.config import Recipe
+from training.evaluate import F1_SLACK
 
 
 def write_card(
@@ -76,7 +77,7 @@ def _calibration(manifest: Manifest, errors: Mapping[str, tuple[float, float]]) 
             "## Thresholds and calibration",
             "",
             (
-                "Review begins at the lowest score whose F1 was within 0.01 of the highest on validation, block where its precision reached the recipe's `block_precision` (none: it did not, "
+                f"Review begins at the lowest score whose F1 was within {F1_SLACK} of the highest on validation, block where its precision reached the recipe's `block_precision` (none: it did not, "
                 "or on too few texts). Expected calibration error (10 bins, held-out texts) before and after Platt scaling."
             ),
             "",

@@ -51,8 +51,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 def _suspects(scorer: Scorer, text: str, scored: Scored, reached: Mapping[str, float]) -> list[tuple[int, int]]:
     """At most `MAX_SENTENCES` sentences of the windows that reached a threshold, those of the surest windows first."""
     surest = sorted(
-        (max(scorer.calibrate(window.logits)[name] - reached[name] for name in reached), window.start, window.end)
-        for window in scored.windows
+        (_margin(scorer.calibrate(window.logits), reached), window.start, window.end) for window in scored.windows
     )
     found: dict[tuple[int, int], None] = {}
     ranges = sentences(text)
@@ -61,6 +60,11 @@ def _suspects(scorer: Scorer, text: str, scored: Scored, reached: Mapping[str, f
             break
         found |= {(start, end): None for start, end in ranges if start < window_end and window_start < end}
     return list(found)[:MAX_SENTENCES]
+
+
+def _margin(scores: Mapping[str, float], reached: Mapping[str, float]) -> float:
+    """By how much the surest category is above its threshold; negative where none reaches it."""
+    return max(scores[name] - threshold for name, threshold in reached.items())
 
 
 def _of_category(name: str, threshold: float, alone: Mapping[tuple[int, int], Mapping[str, float]]) -> Sequence[Span]:
