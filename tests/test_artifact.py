@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from moderato.artifact import load_manifest, record_file, write_manifest
+from moderato.artifact import MANIFEST, Problem, load_manifest, record_file, write_manifest
 from moderato.errors import BrokenModel
 from moderato.scorer import Scorer
 from tests.conftest import STARTER
@@ -101,3 +101,14 @@ def test_a_model_of_another_normalizer_is_refused(model: Path) -> None:
 
 def test_the_starter_model_is_small_enough_for_a_cold_start() -> None:
     assert sum(path.stat().st_size for path in STARTER.iterdir()) <= 25_000_000
+
+
+def test_a_manifest_of_an_older_release_without_newer_fields_still_loads(model: Path) -> None:
+    content = json.loads((model / MANIFEST).read_bytes())
+    del content["problem"]
+    for metric in content["metrics"].values():
+        del metric["roc_auc_interval"]
+    sorted_content = json.dumps(content | {"sha256": ""}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    content["sha256"] = hashlib.sha256(sorted_content.encode()).hexdigest()
+    (model / MANIFEST).write_text(json.dumps(content))
+    assert load_manifest(model).problem is Problem.MULTI_LABEL

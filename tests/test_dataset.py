@@ -1,44 +1,47 @@
 """Datasets: every text once, in one split, with what its source does not say left unknown."""
 
-import csv
-import gzip
 import json
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.recipes import RECIPE, write_comments, write_recipe
 from training import dataset
-from training.config import Recipe, SourceChoice, load_recipe
+from training.config import RecipeError, load_recipe
 
-JIGSAW = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
-def write_table(path: Path, columns: list[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write a public file as it is distributed."""
-    with gzip.open(path, "wt", newline="") as file:
-        csv.writer(file).writerows([columns, *rows])
+def remark(number: int) -> str:
+    """Return one of many texts that are not alike."""
+    digits = [NUMBERS[int(digit)] for digit in f"{number * 7919 % 100000:05d}"]
+    return f"{digits[0]} {digits[1]} went to see {digits[2]} {digits[3]} about {digits[4]}"
+
+
+SECOND = """
+[[sources]]
+name = "more"
+file = "more.csv"
+text = "text"
+labels.rude = { value = 1 }
+origin = "the tests"
+licence = "none"
+"""
 
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """Return a folder with small files in the format of two public datasets."""
+    """Return a folder with two small sources; the second has copies of texts of the first."""
     folder = tmp_path / "sources"
-    folder.mkdir()
-    natural = [[f"An ordinary remark number {n}", 0, 0, 0, 0, 0, 0, "raw", "contiguous20k"] for n in range(400)]
-    more = [["An ordinary remark, number 7!", 1, 0, 0, 0, 1, 0, "raw", "other"]]
-    write_table(folder / "jigsaw_train.csv.gz", ["comment_text", *JIGSAW, "text_form", "source"], natural + more)
-    paradetox = [["this is damn nonsense", "this is not right", "", ""]]
-    write_table(folder / "paradetox.csv.gz", ["toxic", "neutral1", "neutral2", "neutral3"], paradetox)
+    write_comments(folder, [[remark(number), number % 2, ""] for number in range(300)])
+    (folder / "more.csv").write_text(f'text\n"{remark(7).upper()}!"\nAn entirely different thing\n...\n')
     return folder
 
 
 @pytest.fixture
-def recipe() -> Recipe:
-    """Return the starter recipe with the sources of these tests."""
-    chosen = (SourceChoice("jigsaw-natural", natural=True), SourceChoice("jigsaw-more"), SourceChoice("paradetox"))
-    return replace(load_recipe("starter"), sources=chosen)
+def recipe(tmp_path: Path) -> Path:
+    """Return the recipe of the two sources."""
+    return write_recipe(tmp_path, RECIPE + SECOND)
 
 
 def rows_of(folder: Path) -> list[dataset.Row]:
@@ -46,48 +49,94 @@ def rows_of(folder: Path) -> list[dataset.Row]:
     return [row for split in dataset.SPLITS for row in dataset.load(folder, split)]
 
 
-def test_a_copy_with_other_punctuation_is_the_same_text(recipe: Recipe, sources: Path, tmp_path: Path) -> None:
-    rows = rows_of(dataset.build(recipe, sources, tmp_path / "dataset"))
-    assert [row.source for row in rows if row.text.rstrip("!").endswith("number 7")] == ["jigsaw-natural"]
+def test_a_copy_with_other_case_and_punctuation_is_the_same_text(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    folder = dataset.build(load_recipe(recipe), sources, tmp_path / "dataset")
+    assert [row.text for row in rows_of(folder) if row.source == "more"] == ["An entirely different thing"]
+    assert dataset.describe(folder)["duplicates_removed"] == {"more": 1}
 
 
-def test_what_a_source_does_not_say_is_unknown(recipe: Recipe, sources: Path, tmp_path: Path) -> None:
-    rows = rows_of(dataset.build(recipe, sources, tmp_path / "dataset"))
-    toxic = next(row for row in rows if row.text == "this is damn nonsense")
-    assert toxic.labels == {
-        "toxicity": 1,
-        "severe_toxicity": None,
-        "identity_attack": None,
-        "insult": None,
-        "profanity": None,
-        "threat": None,
-    }
+def test_texts_that_differ_in_their_emoji_are_two_texts(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    (sources / "more.csv").write_text("text\nI love my 🐀\nI love my 🦊\n")
+    folder = dataset.build(load_recipe(recipe), sources, tmp_path / "dataset")
+    assert len([row for row in rows_of(folder) if row.source == "more"]) == 2
 
 
-def test_a_quarter_of_the_natural_mix_is_held_out(recipe: Recipe, sources: Path, tmp_path: Path) -> None:
-    folder = dataset.build(recipe, sources, tmp_path / "dataset")
-    natural = [row for row in dataset.load(folder, "test") if row.natural]
-    assert 70 <= len(natural) <= 130
+def test_what_a_source_does_not_say_is_unknown(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    rows = rows_of(dataset.build(load_recipe(recipe), sources, tmp_path / "dataset"))
+    assert next(row for row in rows if row.source == "more").labels == {"rude": 1.0, "loud": None}
 
 
-def test_the_same_sources_make_the_same_version(recipe: Recipe, sources: Path, tmp_path: Path) -> None:
-    first, second = (dataset.describe(dataset.build(recipe, sources, tmp_path / name)) for name in ("one", "two"))
+def test_each_split_has_its_share(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    folder = dataset.build(load_recipe(recipe), sources, tmp_path / "dataset")
+    for split in ("test", "validation"):
+        assert 60 <= len(dataset.load(folder, split)) <= 120
+
+
+def test_a_text_that_nearly_repeats_a_held_out_one_is_not_trained_on(
+    recipe: Path, sources: Path, tmp_path: Path
+) -> None:
+    folder = dataset.build(load_recipe(recipe), sources, tmp_path / "dataset")
+    held_out = next(row.text for row in dataset.load(folder, "test") if row.source == "comments")
+    copies = [f"{held_out} number {letter}" for letter in "abcdefgh"]
+    (sources / "more.csv").write_text("text\n" + "\n".join(copies) + "\n")
+    again = dataset.build(load_recipe(recipe), sources, tmp_path / "again")
+    assert not [row for row in dataset.load(again, "train") if row.source == "more"]
+    assert dataset.describe(again)["near_duplicates_removed"]["more"] >= 1
+
+
+def test_the_same_sources_make_the_same_version(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    loaded = load_recipe(recipe)
+    first, second = (dataset.describe(dataset.build(loaded, sources, tmp_path / name)) for name in ("one", "two"))
     assert first == second
     assert first["digest"].startswith(first["version"])
 
 
-def test_the_description_counts_rows_positives_and_sources(recipe: Recipe, sources: Path, tmp_path: Path) -> None:
-    described = json.loads((dataset.build(recipe, sources, tmp_path / "dataset") / "dataset.json").read_text())
-    assert sum(described["rows"].values()) == 402
-    assert sum(described["positives"]["toxicity"].values()) == 1
-    assert [source["rows"] for source in described["sources"]] == [400, 0, 2]
+def test_the_description_counts_rows_positives_and_sources(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    folder = dataset.build(load_recipe(recipe), sources, tmp_path / "dataset")
+    described = json.loads((folder / "dataset.json").read_text())
+    assert sum(described["rows"].values()) == 301
+    assert sum(described["positives"]["rude"].values()) == 151
+    assert [(source["name"], source["rows"]) for source in described["sources"]] == [("comments", 300), ("more", 1)]
 
 
-def test_a_missing_public_file_is_named(recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"jigsaw_train\.csv\.gz"):
-        dataset.build(recipe, tmp_path, tmp_path / "dataset")
+def test_an_empty_split_is_named_with_the_mend(sources: Path, tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, RECIPE + SECOND, validation="validation = 0.0")
+    with pytest.raises(RecipeError, match=r"own\.toml: split 'validation' has no natural rows; raise its share"):
+        dataset.build(load_recipe(path), sources, tmp_path / "dataset")
 
 
-def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="starter"):
-        load_recipe("nonsense")
+def test_a_dataset_that_a_run_was_made_from_is_not_overwritten(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    folder = dataset.build(load_recipe(recipe), sources, tmp_path / "run" / "dataset")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    before = dataset.describe(folder)
+    (sources / "more.csv").write_text("text\nOne more\n")
+    with pytest.raises(RecipeError, match="holds a run on dataset"):
+        dataset.build(load_recipe(recipe), sources, folder)
+    assert dataset.describe(folder) == before
+
+
+def test_a_document_is_never_in_two_splits(tmp_path: Path) -> None:
+    folder = tmp_path / "sources"
+    articles = [
+        [
+            "\n".join([f"Title {n}.", *(f"In {remark(n * 10 + k)} they said so." for k in range(4))]),
+            f"In {remark(n * 10)} they said so.",
+        ]
+        for n in range(40)
+    ]
+    write_comments(folder, articles, ["article", "summary"])
+    path = write_recipe(
+        tmp_path,
+        RECIPE.replace('labels.rude = { column = "rude" }\n', ""),
+        problem='problem = "binary"',
+        categories='categories = ["summary"]',
+        text='text = "article"',
+        labels__loud='summary = "summary"',
+    )
+    rows = rows_of(dataset.build(load_recipe(path), folder, tmp_path / "dataset"))
+    splits: dict[str | None, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row.document, set()).add(row.split)
+    assert len(splits) == 40
+    assert all(len(found) == 1 for found in splits.values())
+    assert sum(row.labels["summary"] == 1.0 for row in rows) == 40

@@ -17,7 +17,10 @@ ALL_MODULES = [
 ]
 ABOVE_MODERATO = {"predict", "feedback", "labeling", "authorizer", "local", "training", "bench", "tests"}
 RUNTIMES = {"onnxruntime", "tokenizers"}
-TRAINING_ONLY = {"torch", "transformers", "sagemaker", "accelerate", "onnx", "onnxscript", "sklearn", "training"}
+TRAINING_ONLY = {
+    "torch", "transformers", "sagemaker", "accelerate", "onnx", "onnxscript", "optimum", "sklearn", "scipy",
+    "matplotlib", "jinja2", "mlflow", "optuna", "rouge_score", "training",
+}  # fmt: skip
 NOT_SERVED = {"torch", "transformers", "sagemaker", "pydantic", "boto3", "huggingface-hub"}
 
 

@@ -27,3 +27,8 @@ def test_the_most_severe_category_decides_and_comes_first() -> None:
 
 def test_a_category_without_block_threshold_never_blocks() -> None:
     assert decide({"insult": 0.0, "threat": 0.0, "profanity": 1.0}, POLICY).action is Action.REVIEW
+
+
+def test_a_category_without_thresholds_is_scored_and_never_acts() -> None:
+    verdict = decide({"insult": 0.0, "threat": 0.0, "profanity": 0.0, "sports": 1.0}, POLICY)
+    assert (verdict.action, verdict.reasons) == (Action.ALLOW, ())

@@ -6,15 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moderato.artifact import Problem
 from moderato.scorer import Scorer
 from tests.conftest import STARTER
 
 TEXTS = Path(__file__).parent / "texts"
 FRIENDLY = (TEXTS / "friendly.txt").read_text().splitlines()
+
+
+@pytest.fixture(scope="session")
+def single_label(scorer: Scorer) -> Scorer:
+    """Return the starter model, read as one that decides for exactly one of its categories."""
+    return Scorer.open(STARTER, msgspec.structs.replace(scorer.manifest, problem=Problem.SINGLE_LABEL))
 
 
 def test_every_golden_answer_is_given(scorer: Scorer) -> None:
@@ -68,3 +76,16 @@ def test_onnxruntime_writes_nothing_to_the_home_folder(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "PYTHONPATH": str(STARTER.parents[1] / "functions")}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_scores_of_a_single_label_model_add_up_to_one(single_label: Scorer) -> None:
+    scores = single_label.score("You are a complete idiot.").scores
+    assert sum(scores.values()) == pytest.approx(1.0, abs=1e-5)
+    assert scores["toxicity"] + scores["insult"] > 0.9
+
+
+def test_a_topic_is_what_a_text_is_about_on_the_whole(single_label: Scorer) -> None:
+    """One window in ten does not make the topic of a long text; one abusive sentence makes it abusive."""
+    friendly = "The committee met on Tuesday and agreed on the budget for the new library in the old town. " * 80
+    alone, among = (single_label.pooled(text) for text in ("You are a complete idiot.", friendly + "You idiot."))
+    assert alone[0] - among[0] > 2

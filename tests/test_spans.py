@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderato.scorer import Scorer
+from moderato.scorer import Scored, Scorer
 from moderato.spans import MAX_SENTENCE_CHARACTERS, MAX_SPANS, locate, sentences
 
 FRIENDLY = (Path(__file__).parent / "texts" / "friendly.txt").read_text().splitlines()
@@ -41,3 +41,10 @@ def test_every_visible_character_is_in_one_sentence(text: str) -> None:
 def test_a_text_of_thousands_of_insults_has_a_few_spans(scorer: Scorer) -> None:
     text = "Idiot. " * 2_000
     assert 0 < len(locate(scorer, text, scorer.score(text), REVIEW)) <= MAX_SPANS
+
+
+def test_a_threshold_that_only_the_whole_text_reaches_has_its_strongest_sentence(scorer: Scorer) -> None:
+    """A single-label model goes by the mean of the windows, which may be surer than each of them."""
+    windows = scorer.score(f"{FRIENDLY[0]} {FRIENDLY[1]}").windows
+    [span] = locate(scorer, f"{FRIENDLY[0]} {FRIENDLY[1]}", Scored({"threat": 0.95}, windows), {"threat": 0.9})
+    assert span.category == "threat"

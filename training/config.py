@@ -1,56 +1,130 @@
-"""A recipe: everything that one run of training needs to know, read from `recipes/NAME.toml`."""
+"""A recipe: everything that one run of training needs to know, read from a TOML file."""
 
+import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from moderato.artifact import Problem
+
 RECIPES = Path(__file__).parent / "recipes"
 
-
-@dataclass(frozen=True)
-class Shares:
-    """Which share of a source's texts is held out."""
-
-    test: float
-    validation: float
+Cell = str | float | int
+"""A value of a column as TOML writes it; cells are compared as text."""
 
 
-@dataclass(frozen=True)
-class SourceChoice:
-    """One source of a recipe; `natural` marks the class mix of real traffic, which figures are taken on."""
+class RecipeError(ValueError):
+    """A recipe or a source cannot be used; the message names the file, the line and the mend."""
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of a recipe: an unknown key is an error, never ignored."""
+
+
+class Shares(_Table, frozen=True, kw_only=True):
+    """Which share of a source's texts is held out, by a hash of the text."""
+
+    test: float = 0.05
+    validation: float = 0.05
+
+
+class Mapping(_Table, frozen=True, kw_only=True):
+    """How a source speaks of one category: a column of probabilities, a column of names, votes, or one constant."""
+
+    column: str | None = None
+    positive: tuple[Cell, ...] | None = None
+    """Cells of `column` that mean 1; without it, the cell itself is the label, 0..1."""
+    negative: tuple[Cell, ...] | None = None
+    """Cells that mean 0; without it, every cell that is not positive. Others are unknown."""
+    votes: str | None = None
+    """The column that counts the annotators who said yes, or a pattern (fnmatch) of columns that add up to it."""
+    of: str | None = None
+    """The column, or a pattern of columns, that counts all annotators; the label is the share of those who said yes."""
+    value: float | None = None
+    """The same label for every row."""
+
+
+class Source(_Table, frozen=True, kw_only=True):
+    """A file of texts, and what it says of the recipe's categories; a category that is not mapped stays unknown."""
 
     name: str
+    file: str
+    text: str | tuple[str, ...]
+    """The column with the text (JSON: the key); several are joined by a line's end."""
+    columns: tuple[str, ...] | None = None
+    """Names of the columns where the file has no header."""
+    quoted: bool = True
+    """Whether quotes are CSV's; false where they are plain characters, as in CoLA."""
+    where: dict[str, tuple[Cell, ...]] = {}
+    """Only rows whose columns hold one of these cells."""
+    without: tuple[str, ...] = ()
+    """Leave out texts that have one of these whole words, without regard to case: terms kept for measuring."""
+    labels: dict[str, Mapping] = {}
+    label: str | None = None
+    """Single-label: the column that names the category."""
+    names: dict[str, str] = {}
+    """Single-label: what the cells of `label` are called as categories, where that differs; "" leaves a row out."""
+    summary: str | None = None
+    """Extractive: the column with the document's summary; each sentence of `text` becomes a row."""
     natural: bool = False
+    """Whether its class mix is that of real traffic; figures are taken on such sources."""
     limit: int | None = None
     """At most so many rows, chosen by hash."""
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """The pretrained encoder and the Python package that carries it."""
-
-    package: str
-    name: str
+    split: Shares | None = None
+    origin: str
     licence: str
 
 
-@dataclass(frozen=True)
-class TrainKnobs:
+class Encoder(_Table, frozen=True, kw_only=True):
+    """The pretrained encoder: carried by a Python package, or named by a hub id or a folder."""
+
+    name: str
+    """What the manifest and the card call it; without `package` and `path`, the hub id to fetch."""
+    package: str | None = None
+    """The Python package that carries it, in a folder `model`."""
+    path: str | None = None
+    licence: str
+
+
+class TrainKnobs(_Table, frozen=True, kw_only=True):
     """Knobs of the fine-tuning."""
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    warmup_share: float
-    max_tokens: int
-    max_class_weight: float
-    seed: int
+    epochs: int = 2
+    batch_size: int = 32
+    accumulation: int = 1
+    """Batches whose gradients are added up before a step."""
+    learning_rate: float = 1e-4
+    layer_decay: float = 1.0
+    """Each layer below the top learns at this share of the rate above it (ULMFiT, Howard and Ruder 2018)."""
+    weight_decay: float = 0.01
+    warmup_share: float = 0.06
+    max_tokens: int = 128
+    max_class_weight: float = 5.0
+    class_weight_power: float = 0.5
+    """Positives weigh (negatives / positives) to this power: 0 = all alike, 0.5 = square root of the imbalance."""
+    patience: int = 0
+    """Evaluations without a better validation figure before training stops; 0 trains to the end."""
+    evaluations_per_epoch: int = 1
+    checkpoint_steps: int = 200
+    """Steps between checkpoints: what a kill can cost, about two minutes of two CPU cores or some seconds of a GPU."""
+    bf16: bool = True
+    """Autocast to bf16 where the CPU or GPU has it (1.6 times as fast as fp32 on two cores); false is always fp32."""
+    seed: int = 20
 
 
-@dataclass(frozen=True)
-class BlendKnobs:
+class Augmentation(_Table, frozen=True, kw_only=True):
+    """Texts made from training rows, on top of them."""
+
+    tricks: float = 0.0
+    """Share of the training rows that come a second time, disguised by a character trick."""
+    counterexamples: int = 0
+    """How many of our own contrast texts are added: negation, counter-speech, reclaimed words, identity statements."""
+
+
+class BlendKnobs(_Table, frozen=True, kw_only=True):
     """The second phase: how many blends and plain rows it reads, once, at which rate, and its share in the model."""
 
     blends: int
@@ -59,52 +133,177 @@ class BlendKnobs:
     share: float
 
 
-@dataclass(frozen=True)
-class ServeKnobs:
-    """How the served model reads long texts, and how sure it must be to block."""
+class ServeKnobs(_Table, frozen=True, kw_only=True):
+    """How the served model reads long texts."""
 
-    window_tokens: int
-    overlap_tokens: int
-    block_precision: float
+    window_tokens: int = 128
+    overlap_tokens: int = 32
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Target(_Table, frozen=True, kw_only=True):
+    """When a category acts: the lowest score whose precision on validation is at least this (maximum recall)."""
+
+    review_precision: float
+    block_precision: float | None = None
+
+
+class Measures(_Table, frozen=True, kw_only=True):
+    """What is measured besides the categories."""
+
+    identity_templates: str | None = None
+    """A file of phrases with one identity term each, as Dixon et al. 2018 made: bias by term is measured on it."""
+    identity_category: str = "toxicity"
+    phrases_per_term: int = 400
+    tricks: int = 0
+    """How many flagged held-out texts are disguised by each character trick, and as many friendly ones."""
+
+
+class Level(_Table, frozen=True, kw_only=True):
+    """Categories that are read as one decision, as OLID's levels are, among the rows that have `given`."""
+
+    name: str
+    categories: tuple[str, ...]
+    given: str | None = None
+
+
+class Recipe(_Table, frozen=True, kw_only=True):
     """A model to be made: sources, categories, encoder and knobs."""
 
     name: str
     version: str
     description: str
+    problem: Problem
     categories: tuple[str, ...]
     encoder: Encoder
-    train: TrainKnobs
-    blend: BlendKnobs
-    serve: ServeKnobs
-    natural_shares: Shares
-    other_shares: Shares
-    sources: tuple[SourceChoice, ...]
+    train: TrainKnobs = TrainKnobs()
+    augmentation: Augmentation = Augmentation()
+    blend: BlendKnobs | None = None
+    serve: ServeKnobs = ServeKnobs()
+    split: Shares = Shares()
+    measure: Measures = Measures()
+    targets: dict[str, Target] = {}
+    """Categories that call for review; the others are scored and never act."""
+    levels: tuple[Level, ...] = ()
+    limits: tuple[str, ...] = ()
+    """What the model's card says of where it fails, a sentence each."""
+    sources: tuple[Source, ...]
+    file: str = ""
+    """Where the recipe was read from."""
 
 
-def load_recipe(name: str) -> Recipe:
-    """Read `recipes/NAME.toml`. Raises ValueError naming the recipes there are when NAME is not one of them."""
-    path = RECIPES / f"{name}.toml"
+def load_recipe(name: str | Path) -> Recipe:
+    """Read the recipe NAME of `recipes/`, or the file that NAME is a path of.
+
+    Raises RecipeError in one sentence that names the file, the line and the mend.
+    """
+    path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
-        raise ValueError(f"no recipe {name!r}; there are: {known}")
-    return _from_table(tomllib.loads(path.read_text()))
+        raise RecipeError(f"no recipe {str(name)!r}: there are {known}, or give the path of a .toml file")
+    content = path.read_text(encoding="utf-8")
+    try:
+        table = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from None
+    try:
+        recipe = msgspec.convert({**table, "file": str(path)}, Recipe)
+    except msgspec.ValidationError as error:
+        raise RecipeError(_explain(path, content, str(error))) from None
+    for complaint, key in _complaints(recipe):
+        raise RecipeError(f"{path} line {_line_of(content, key)}: {complaint}")
+    return recipe
 
 
-def _from_table(table: dict[str, Any]) -> Recipe:
-    return Recipe(
-        name=table["name"],
-        version=table["version"],
-        description=table["description"],
-        categories=tuple(table["categories"]),
-        encoder=Encoder(**table["encoder"]),
-        train=TrainKnobs(**table["train"]),
-        blend=BlendKnobs(**table["blend"]),
-        serve=ServeKnobs(**table["serve"]),
-        natural_shares=Shares(**table["split"]["natural"]),
-        other_shares=Shares(**table["split"]["other"]),
-        sources=tuple(SourceChoice(**source) for source in table["sources"]),
+def _explain(path: Path, content: str, error: str) -> str:
+    """Msgspec's complaint with the line of the key that it speaks of."""
+    unknown = re.search(r"unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", error)
+    if unknown is None:
+        at = re.search(r"at `\$([^`]*)`", error)
+        keys = re.findall(r"[A-Za-z_]\w*", at[1]) if at else []
+        return f"{path} line {_line_of(content, *keys[-1:])}: {error}"
+    key, table = unknown[1], re.sub(r"\[[^\]]*\]", "", unknown[2] or "")
+    where = f"[{table}]" if table else "the recipe"
+    known = ", ".join(_known_keys(table))
+    return f"{path} line {_line_of(content, key)}: unknown key {key!r} in {where}; remove it or use one of {known}"
+
+
+def _known_keys(table: str) -> list[str]:
+    kinds: dict[str, type[msgspec.Struct]] = {
+        "": Recipe, "encoder": Encoder, "train": TrainKnobs, "augmentation": Augmentation, "blend": BlendKnobs,
+        "serve": ServeKnobs, "split": Shares, "targets": Target, "measure": Measures, "levels": Level,
+        "sources": Source, "sources.labels": Mapping, "sources.split": Shares,
+    }  # fmt: skip
+    kind = next((kinds[name] for name in sorted(kinds, key=len, reverse=True) if table.startswith(name)), Recipe)
+    return sorted(field.name for field in msgspec.structs.fields(kind) if field.name != "file" or kind is Source)
+
+
+def _complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What no type can say: (complaint with its mend, the key whose line to name)."""
+    yield from _problem_complaints(recipe)
+    yield from _source_complaints(recipe)
+    yield from _category_complaints(recipe)
+
+
+def _problem_complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if recipe.problem is Problem.BINARY and len(recipe.categories) != 1:
+        yield 'a "binary" recipe has one category; list one, or use "multi-label"', "categories"
+    if recipe.problem is Problem.SINGLE_LABEL and len(recipe.categories) < 2:
+        yield 'a "single-label" recipe needs two categories or more', "categories"
+    for source in recipe.sources:
+        if recipe.problem is Problem.SINGLE_LABEL and (source.label is None or source.labels):
+            complaint = f'source {source.name!r} of a "single-label" recipe maps categories; give label = "column"'
+            yield complaint, "labels" if source.labels else "sources"
+        if recipe.problem is not Problem.SINGLE_LABEL and source.label is not None:
+            yield f'source {source.name!r} has a label, which a "single-label" recipe has; use labels', "label"
+        if recipe.problem is not Problem.BINARY and source.summary is not None:
+            yield f'source {source.name!r} has a summary, which a "binary" recipe has; mend problem', "summary"
+
+
+def _source_complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if not any(source.natural for source in recipe.sources):
+        yield "no source is natural = true, so nothing could be measured; mark one", "sources"
+    for source in recipe.sources:
+        for category, how in source.labels.items():
+            told, key = f"source {source.name!r} maps {category!r}", f"labels.{category}"
+            ways = sum(way is not None for way in (how.column, how.votes, how.value))
+            if ways != 1 or (how.votes is None) != (how.of is None):
+                yield f"{told} in no way or in several; give column, or votes and of, or value", key
+            if how.value is not None and not 0 <= how.value <= 1:
+                yield f"{told} to {how.value:g}; a label is a probability from 0 to 1", key
+
+
+def _category_complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    for category in recipe.categories:
+        if not any(_speaks_of(source, category, recipe.problem) for source in recipe.sources):
+            yield f"no source speaks of category {category!r}; map it under [sources.labels]", "categories"
+    for source in recipe.sources:
+        for category in source.labels.keys() - set(recipe.categories):
+            yield f"source {source.name!r} maps {category!r}, which is not in categories", category
+    for category in [*recipe.targets, *(name for level in recipe.levels for name in level.categories)]:
+        if category not in recipe.categories:
+            yield f"{category!r} is not in categories; add it there or remove it here", category
+    measured = recipe.measure.identity_category
+    if recipe.measure.identity_templates is not None and measured not in recipe.categories:
+        yield f"identity_category is {measured!r}, which is not in categories; name one of them", "identity_templates"
+
+
+def _speaks_of(source: Source, category: str, problem: Problem) -> bool:
+    return (
+        category in source.labels
+        or source.summary is not None
+        or (problem is Problem.SINGLE_LABEL and source.label is not None)
     )
+
+
+def _line_of(content: str, *keys: str) -> int:
+    """The first line that has the key, as a key or in a table's name; 1 when there is none."""
+    for number, line in enumerate(content.splitlines(), start=1):
+        if any(re.search(rf"(^|[\s\[{{,.\"']){re.escape(key)}[\"']?\s*(=|\]|\.)", line) for key in keys):
+            return number
+    return 1
+
+
+def knobs(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data, for the run's config file and for tracking."""
+    plain: dict[str, Any] = msgspec.to_builtins(recipe)
+    return plain

@@ -2,17 +2,23 @@
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from moderato.text import VERSION, normalize
-from training.config import Recipe, Shares
-from training.sources import SOURCES, Labels
+from moderato.text import VERSION, letters_of
+from training.config import Recipe, RecipeError, Shares, Source
+from training.duplicates import near_duplicates
+from training.sources import Labelled, Labels, read
 
 SPLITS = ("train", "validation", "test")
+
+SMOKE_ROWS = 60
+"""Rows of a source in a smoke run, and ten times as many of a natural one."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +28,39 @@ class Row:
     id: str
     text: str
     labels: Labels
-    """1, 0, or None where the source does not say."""
+    """Probability 0..1 by category, or None where the source does not say."""
     source: str
     split: str
     natural: bool
+    document: str | None = None
+    """The id of the document that the text was cut from; a document is never in two splits."""
 
 
-def build(recipe: Recipe, sources: Path, folder: Path) -> Path:
+def build(recipe: Recipe, sources: Path, folder: Path, smoke: bool = False) -> Path:
     """Write the recipe's dataset to `folder` and return it; `dataset.json` comes last and means that it is complete.
 
-    `sources` holds the public files. Raises FileNotFoundError naming the first file that is missing.
+    `sources` holds the public files. A smoke dataset has a few hundred rows, of every kind that there is. Raises
+    RecipeError naming the file, the line and the mend, also when `folder` holds another version that was trained on.
     """
-    rows = list(_rows(recipe, sources))
-    folder.mkdir(parents=True, exist_ok=True)
+    rows, removed = _rows(recipe, sources, smoke)
+    fresh, near = _without_near_duplicates(rows)
     for split in SPLITS:
-        lines = [json.dumps(asdict(row)) + "\n" for row in rows if row.split == split]
-        (folder / f"{split}.jsonl").write_text("".join(lines))
-    (folder / "dataset.json").write_text(json.dumps(_description(recipe, rows, folder), indent=1) + "\n")
-    return folder
+        if not any(row.split == split and row.natural for row in fresh):
+            raise RecipeError(
+                f"{recipe.file}: split {split!r} has no natural rows; raise its share under [split] or add rows"
+            )
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for split in SPLITS:
+        lines = [json.dumps(asdict(row)) + "\n" for row in fresh if row.split == split]
+        (part / f"{split}.jsonl").write_text("".join(lines))
+    description = _description(recipe, fresh, part) | {
+        "duplicates_removed": dict(removed),
+        "near_duplicates_removed": dict(near),
+    }
+    (part / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
+    return _replace(folder, part)
 
 
 def load(folder: Path, split: str) -> list[Row]:
@@ -54,27 +75,75 @@ def describe(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _rows(recipe: Recipe, sources: Path) -> Iterator[Row]:
-    """Every text once: the first source that has it gives its labels."""
+@lru_cache(maxsize=1)  # the sentences of a document ask for it one after another
+def content_hash(text: str) -> str:
+    """SHA-256 of a text's letters, digits and emoji without case: copies apart by spacing or punctuation share it."""
+    return hashlib.sha256(letters_of(text).encode()).hexdigest()
+
+
+def _replace(folder: Path, part: Path) -> Path:
+    """Put a finished dataset in its place; a version that a run was made from is never overwritten by another."""
+    if (folder / "dataset.json").is_file() and (folder.parent / "run.json").is_file():
+        old, new = describe(folder)["digest"], describe(part)["digest"]
+        if old != new:
+            shutil.rmtree(part)
+            raise RecipeError(
+                f"{folder.parent} holds a run on dataset {old[:12]}, but the recipe now makes {new[:12]}; "
+                "remove that folder, or name another with --output"
+            )
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    return folder
+
+
+def _rows(recipe: Recipe, sources: Path, smoke: bool) -> tuple[list[Row], Counter[str]]:
+    """Every text once: the first source that has it gives its labels. Also how many were left out, by source."""
     seen: set[str] = set()
-    for choice in recipe.sources:
-        shares = recipe.natural_shares if choice.natural else recipe.other_shares
-        fresh: list[Row] = []
-        for text, labels in SOURCES[choice.name].read(sources):
-            key = content_hash(text)
-            if key in seen or not any(character.isalnum() for character in text):
+    rows: list[Row] = []
+    removed: Counter[str] = Counter()
+    for source in recipe.sources:
+        known_before = frozenset(seen)
+        fresh = []
+        for row in _source_rows(recipe, source, sources):
+            # Sentences of one document may repeat one another; a document that was seen may not.
+            key = row.document or row.id
+            if key in (known_before if row.document else seen):
+                removed[source.name] += 1
                 continue
             seen.add(key)
-            known = {category: labels.get(category) for category in recipe.categories}
-            fresh.append(Row(key[:16], text, known, choice.name, _split(key, shares), choice.natural))
-        fresh.sort(key=lambda row: row.id[::-1])  # other digits than those that split, so that a limit keeps the shares
-        yield from fresh[: choice.limit]
+            fresh.append(row)
+        fresh.sort(key=lambda row: (row.document or row.id)[::-1])  # other digits than those that split
+        rows += _smoke(fresh, source) if smoke else fresh[: source.limit]
+    return rows, removed
 
 
-def content_hash(text: str) -> str:
-    """SHA-256 of a text's letters and digits without case: copies that differ in spacing or punctuation share it."""
-    letters = "".join(character for character in normalize(text).text.casefold() if character.isalnum())
-    return hashlib.sha256(letters.encode()).hexdigest()
+def _source_rows(recipe: Recipe, source: Source, folder: Path) -> Iterator[Row]:
+    shares = source.split or recipe.split
+    numbers: Counter[str] = Counter()
+    for labelled in read(recipe, source, folder):
+        if any(character.isalnum() for character in labelled.text):
+            key = content_hash(labelled.document or labelled.text)
+            yield _row(labelled, key, source, shares, numbers)
+
+
+def _row(labelled: Labelled, key: str, source: Source, shares: Shares, numbers: Counter[str]) -> Row:
+    name, document = key[:16], None
+    if labelled.document is not None:
+        name, document = f"{key[:16]}-{numbers[key]:04d}", key[:16]
+        numbers[key] += 1
+    return Row(name, labelled.text, labelled.labels, source.name, _split(key, shares), source.natural, document)
+
+
+def _smoke(rows: Sequence[Row], source: Source) -> list[Row]:
+    """A few rows of each kind of label and each split in turn, so that every stage has something to do."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        labels = tuple(label is not None and label >= 0.5 for label in row.labels.values())
+        groups.setdefault((row.split, labels), []).append(row)
+    limit = SMOKE_ROWS * 10 if source.natural else SMOKE_ROWS
+    turns = [(turn, number) for number, group in enumerate(groups.values()) for turn in range(len(group))]
+    kinds = list(groups.values())
+    return [kinds[number][turn] for turn, number in sorted(turns)[:limit]]
 
 
 def _split(key: str, shares: Shares) -> str:
@@ -82,6 +151,18 @@ def _split(key: str, shares: Shares) -> str:
     if position < shares.test:
         return "test"
     return "validation" if position < shares.test + shares.validation else "train"
+
+
+def _without_near_duplicates(rows: Sequence[Row]) -> tuple[list[Row], Counter[str]]:
+    """Leave out what nearly repeats a text of a split that is held out more strictly: test, then validation."""
+    kept: list[Row] = [row for row in rows if row.split == "test"]
+    removed: Counter[str] = Counter()
+    for split in ("validation", "train"):
+        candidates = [row for row in rows if row.split == split]
+        copies = set(near_duplicates([row.text for row in kept], [row.text for row in candidates]))
+        removed.update(candidates[index].source for index in copies)
+        kept += [row for index, row in enumerate(candidates) if index not in copies]
+    return kept, removed
 
 
 def _description(recipe: Recipe, rows: Sequence[Row], folder: Path) -> dict[str, Any]:
@@ -97,18 +178,19 @@ def _description(recipe: Recipe, rows: Sequence[Row], folder: Path) -> dict[str,
         "normalizer": VERSION,
         "files": digests,
         "rows": {split: sum(row.split == split for row in rows) for split in SPLITS},
-        "positives": {category: _positives(rows, category) for category in recipe.categories},
+        "positives": {name: _positives(rows, name) for name in recipe.categories},
         "sources": [
             {
-                "name": choice.name,
-                "origin": SOURCES[choice.name].origin,
-                "licence": SOURCES[choice.name].licence,
-                "rows": sum(row.source == choice.name for row in rows),
+                "name": source.name,
+                "origin": source.origin,
+                "licence": source.licence,
+                "natural": source.natural,
+                "rows": sum(row.source == source.name for row in rows),
             }
-            for choice in recipe.sources
+            for source in recipe.sources
         ],
     }
 
 
-def _positives(rows: Sequence[Row], category: str) -> dict[str, int]:
-    return dict(Counter(row.split for row in rows if row.labels[category] == 1))
+def _positives(rows: Sequence[Row], name: str) -> dict[str, int]:
+    return dict(Counter(row.split for row in rows if (row.labels[name] or 0) >= 0.5))

@@ -1,154 +1,226 @@
-"""Public datasets as canonical rows: each reader says what its source speaks of, and leaves the rest unknown."""
+"""Files of texts as labelled texts: CSV, TSV, JSON or JSON Lines, plain or gzipped, read as a recipe says."""
 
 import csv
+import fnmatch
 import gzip
-from collections.abc import Callable, Iterator, Mapping
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-Labels = dict[str, int | None]
-Rows = Iterator[tuple[str, Labels]]
+from training import config
+from training.config import Recipe, RecipeError, Source
+from training.summary import cut
 
-_HARMLESS: Labels = {"toxicity": 0, "severe_toxicity": 0, "identity_attack": 0, "insult": 0, "threat": 0}
-_KIND_EMOTIONS = {0, 4, 5, 8, 13, 15, 17, 18, 20, 21}
-"""GoEmotions: admiration, approval, caring, desire, excitement, gratitude, joy, love, optimism, pride."""
+Labels = dict[str, float | None]
+"""Category to probability 0..1; None = this source does not say."""
+
+Record = Mapping[str, str]
+
+MAX_NAMES = 12
+"""Columns that an error names at most."""
+
+_COLUMN_NAME = re.compile(r"\w[\w.:/-]{0,39}")
 
 
 @dataclass(frozen=True)
-class Source:
-    """A public dataset: how it is read, where it comes from and under which licence."""
+class Labelled:
+    """A text with what its source says of it; `document` names the text that it was cut from, if it was."""
 
-    read: Callable[[Path], Rows]
-    origin: str
-    licence: str
-
-
-def _jigsaw(path: Path, natural: bool) -> Rows:
-    """Jigsaw 2018, Wikipedia talk pages. Only `contiguous20k` has the natural class mix."""
-    columns = {
-        "toxicity": "toxic",
-        "severe_toxicity": "severe_toxic",
-        "identity_attack": "identity_hate",
-        "insult": "insult",
-        "profanity": "obscene",
-        "threat": "threat",
-    }
-    for row in _table(path / "jigsaw_train.csv.gz"):
-        if (row["source"] == "contiguous20k") == natural:
-            yield row["comment_text"], {name: _bit(row[column]) for name, column in columns.items()}
+    text: str
+    labels: Labels
+    document: str | None = None
 
 
-def _jigsaw_natural(path: Path) -> Rows:
-    return _jigsaw(path, natural=True)
+def read(recipe: Recipe, source: Source, folder: Path) -> Iterator[Labelled]:
+    """Every text of one source, with a label or None for each category of the recipe.
+
+    Raises RecipeError naming the file, the line and the mend: no such file or column, a label outside 0..1.
+    """
+    path = folder / source.file
+    if not path.is_file():
+        raise RecipeError(
+            f"{recipe.file}: source {source.name!r} needs {path}, which is not there; put it there or set DATA_DIR"
+        )
+    for line, record in _records(path, source):
+        where = f"{path} line {line}"
+        if _is_chosen(record, where, recipe, source):
+            yield from _labelled(recipe, source, record, where)
 
 
-def _jigsaw_more(path: Path) -> Rows:
-    """Rows of other samplings, mostly toxic, some lower-cased: safe for an encoder that lower-cases everything."""
-    return _jigsaw(path, natural=False)
+def _labelled(recipe: Recipe, source: Source, record: Record, where: str) -> Iterator[Labelled]:
+    text = "\n".join(_cell(record, column, where, recipe, source) for column in _texts(source))
+    if source.without and _has_word(text, source.without):
+        return
+    if source.summary is not None:
+        summary = _cell(record, source.summary, where, recipe, source)
+        for sentence, label in cut(text, summary):
+            yield Labelled(sentence, dict.fromkeys(recipe.categories, float(label)), document=text)
+    elif source.label is not None:
+        labels = _one_of(recipe, source, _cell(record, source.label, where, recipe, source), where)
+        if labels is not None:
+            yield Labelled(text, labels)
+    else:
+        said = {name: _label(record, how, where, recipe, source) for name, how in source.labels.items()}
+        yield Labelled(text, {category: said.get(category) for category in recipe.categories})
 
 
-def _civil_votes(path: Path) -> Rows:
-    """Civil Comments that were found toxic, with votes: half of the annotators make a label, none unmake it."""
-    columns = {"insult": "insult", "profanity": "obscene", "identity_attack": "identity_attack", "threat": "threat"}
-    for row in _table(path / "civil_toxic_spans_votes.csv.gz"):
-        annotators = int(row["n_annotators"])
-        yield row["comment_text"], {name: _vote(int(row[f"votes_{c}"]), annotators) for name, c in columns.items()}
+def _label(record: Record, how: config.Mapping, where: str, recipe: Recipe, source: Source) -> float | None:
+    if how.value is not None:
+        return how.value
+    if how.votes is not None and how.of is not None:
+        return _share(record, how.votes, how.of, where, recipe, source)
+    cell = _cell(record, how.column or "", where, recipe, source)
+    if how.positive is None:
+        return _probability(cell, how.column or "", where)
+    if cell in map(str, how.positive):
+        return 1.0
+    return 0.0 if how.negative is None or cell in map(str, how.negative) else None
 
 
-def _davidson(path: Path) -> Rows:
-    """Davidson et al. 2017, tweets found by keywords: hate, offensive (mostly profane) or neither."""
-    by_class: Mapping[str, Labels] = {
-        "0": {"toxicity": 1, "identity_attack": 1},
-        "1": {"toxicity": 1, "identity_attack": 0},
-        "2": {"toxicity": 0, "identity_attack": 0, "insult": 0, "threat": 0},
-    }
-    for row in _table(path / "davidson_labeled_data.csv.gz"):
-        yield row["tweet"], by_class[row["class"]]
+def _probability(cell: str, column: str, where: str) -> float | None:
+    """A cell as a label; an empty one is unknown."""
+    if not cell.strip():
+        return None
+    try:
+        label = float(cell)
+    except ValueError:
+        raise RecipeError(
+            f"{where}: column {column!r} holds no number; name the cells that mean 1 with positive = [...]"
+        ) from None
+    if not 0 <= label <= 1:
+        raise RecipeError(f"{where}: column {column!r} is {label:g}; a label is a probability from 0 to 1")
+    return label
 
 
-def _hatexplain(path: Path) -> Rows:
-    """HateXplain, tweets and Gab posts: hate, offensive or normal by majority."""
-    by_label: Mapping[str, Labels] = {
-        "hatespeech": {"toxicity": 1, "identity_attack": 1},
-        "offensive": {"toxicity": 1},
-        "normal": {"toxicity": 0, "identity_attack": 0, "threat": 0},
-    }
-    for row in _table(path / "hatexplain_train.csv.gz"):
-        if row["label"] in by_label:
-            yield row["text"], by_label[row["label"]]
+def _share(record: Record, votes: str, of: str, where: str, recipe: Recipe, source: Source) -> float | None:
+    """The share of the annotators who said yes; unknown where nobody was asked."""
+    voters = _sum(record, of, where, recipe, source)
+    if not voters:
+        return None
+    share = round(_sum(record, votes, where, recipe, source) / voters, 4)
+    if not 0 <= share <= 1:
+        raise RecipeError(
+            f"{where}: {votes!r} is {share:g} of {of!r}, which is no share; "
+            "name the columns of those who said yes and of all who were asked"
+        )
+    return share
 
 
-def _hatemojibuild(path: Path) -> Rows:
-    """HatemojiBuild: hate written with emoji, and its harmless contrast."""
-    for row in _table(path / "hatemojibuild_train.csv.gz"):
-        if row["label_gold"] == "1":
-            yield row["text"], {"toxicity": 1, "identity_attack": 1}
-        else:
-            yield row["text"], {"identity_attack": 0}
+def _sum(record: Record, pattern: str, where: str, recipe: Recipe, source: Source) -> float:
+    columns = [pattern] if pattern in record else fnmatch.filter(record, pattern)
+    if not columns:
+        _cell(record, pattern, where, recipe, source)
+    return sum(_votes(record[column], column, where) for column in columns)
 
 
-def _identity_templates(path: Path) -> Rows:
-    """Identity terms in harmless and harmful templates: a term alone must not raise a score."""
-    for row in _table(path / "identity_templates_en.csv.gz"):
-        if row["toxicity"] == "toxic":
-            yield row["phrase"], {"toxicity": 1}
-        else:
-            yield row["phrase"], dict(_HARMLESS)
+def _votes(cell: str, column: str, where: str) -> float:
+    """A count; `1, 1` is how ConvAbuse writes that an annotator was asked twice."""
+    try:
+        return sum(float(count) for count in cell.split(",") if count.strip())
+    except ValueError:
+        raise RecipeError(f"{where}: column {column!r} holds no count of votes") from None
 
 
-def _paradetox(path: Path) -> Rows:
-    """ParaDetox: toxic sentences and rewrites of the same content without the toxicity."""
-    for row in _table(path / "paradetox.csv.gz"):
-        yield row["toxic"], {"toxicity": 1}
-        yield row["neutral1"], {"toxicity": 0, "profanity": 0, "severe_toxicity": 0}
+def _one_of(recipe: Recipe, source: Source, cell: str, where: str) -> Labels | None:
+    """The category that a cell names, as one 1 among zeros; None where the recipe leaves such rows out."""
+    category = source.names.get(cell, cell)
+    if category == "":
+        return None
+    if category not in recipe.categories:
+        raise RecipeError(
+            f"{where}: the cell of {source.label!r} names no category of {recipe.file}; "
+            "add it to categories, or to this source's names"
+        )
+    return {name: float(name == category) for name in recipe.categories}
 
 
-def _goemotions_kind(path: Path) -> Rows:
-    """GoEmotions comments with kind emotions only: harmless, though they may swear."""
-    for row in _table(path / "goemotions_train.csv.gz"):
-        emotions = {int(emotion) for emotion in row["label_ids"].split(",")}
-        if emotions <= _KIND_EMOTIONS:
-            yield row["text"], {"severe_toxicity": 0, "identity_attack": 0, "insult": 0, "threat": 0}
+def _has_word(text: str, words: Sequence[str]) -> bool:
+    return re.search(rf"\b({'|'.join(map(re.escape, words))})\b", text, re.IGNORECASE) is not None
 
 
-def _profanity_words(path: Path) -> Rows:
-    """Surge AI's list of profanities: strong and severe ones are profane on their own."""
-    for row in _table(path / "profanity_surge_en.csv.gz"):
-        if row["severity_description"] in ("Strong", "Severe"):
-            yield row["text"], {"profanity": 1}
+def _texts(source: Source) -> Sequence[str]:
+    return (source.text,) if isinstance(source.text, str) else source.text
 
 
-SOURCES: Mapping[str, Source] = {
-    "jigsaw-natural": Source(
-        _jigsaw_natural, "Jigsaw Toxic Comment Classification 2018, contiguous sample", "CC0, text CC-BY-SA-3.0"
-    ),
-    "jigsaw-more": Source(
-        _jigsaw_more, "Jigsaw Toxic Comment Classification 2018, other samples", "CC0, text CC-BY-SA-3.0"
-    ),
-    "civil-votes": Source(_civil_votes, "Civil Comments, annotator votes on toxic comments", "CC0"),
-    "davidson": Source(_davidson, "Davidson et al. 2017, hate speech and offensive language", "MIT"),
-    "hatexplain": Source(_hatexplain, "HateXplain, Mathew et al. 2021", "MIT / CC-BY-4.0"),
-    "hatemojibuild": Source(_hatemojibuild, "HatemojiBuild, Kirk et al. 2022", "CC-BY-4.0"),
-    "identity-templates": Source(
-        _identity_templates, "Identity phrase templates, English, Dixon et al. 2018", "CC-BY-4.0"
-    ),
-    "paradetox": Source(_paradetox, "ParaDetox, Logacheva et al. 2022", "CC0"),
-    "goemotions-kind": Source(_goemotions_kind, "GoEmotions, Demszky et al. 2020, kind emotions", "Apache-2.0"),
-    "profanity-words": Source(_profanity_words, "Surge AI profanity list", "MIT"),
-}
+def _is_chosen(record: Record, where: str, recipe: Recipe, source: Source) -> bool:
+    return all(
+        _cell(record, column, where, recipe, source) in {str(cell) for cell in cells}
+        for column, cells in source.where.items()
+    )
 
 
-def _table(path: Path) -> Iterator[dict[str, str]]:
+def _cell(record: Record, column: str, where: str, recipe: Recipe, source: Source) -> str:
+    if column not in record:
+        raise RecipeError(
+            f"{where}: no column {column!r}, there are {_names(record)}; mend source {source.name!r} in {recipe.file}"
+        )
+    return record[column]
+
+
+def _names(record: Record) -> str:
+    """The columns as an error may tell them: in a file without a header, what stands for a name is somebody's text."""
+    names = [name for name in record if _COLUMN_NAME.fullmatch(name)][:MAX_NAMES]
+    hidden = len(record) - len(names)
+    return ", ".join([*names, *([f"{hidden} more (without a header, give `columns`)"] if hidden else [])])
+
+
+def _records(path: Path, source: Source) -> Iterator[tuple[int, Record]]:
+    """Each record with the line that it ends on."""
+    kind = path.name.removesuffix(".gz").rsplit(".", 1)[-1].lower()
+    with _open(path) as file:
+        try:
+            if kind in ("json", "jsonl"):
+                yield from _json_records(file, path)
+            else:
+                yield from _table_records(file, path, source, "\t" if kind == "tsv" else ",")
+        except UnicodeDecodeError:
+            raise RecipeError(f"{path} is not UTF-8; save it as UTF-8") from None
+        except csv.Error as error:
+            raise RecipeError(f"{path} cannot be read as a table ({error}); save it as CSV or TSV") from None
+        except (gzip.BadGzipFile, zlib.error, EOFError):
+            raise RecipeError(f"{path} is not a whole gzip file; fetch it again") from None
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _table_records(file: IO[str], path: Path, source: Source, delimiter: str) -> Iterator[tuple[int, Record]]:
     csv.field_size_limit(10_000_000)
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    rows = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if source.quoted else csv.QUOTE_NONE)
+    columns = list(source.columns) if source.columns is not None else next(rows, [])
+    for row in rows:
+        if row and len(row) != len(columns):
+            raise RecipeError(
+                f"{path} line {rows.line_num}: {len(row)} cells, but {len(columns)} columns; "
+                "quote a cell that holds the delimiter, or set quoted = false where quotes are plain characters"
+            )
+        if row:
+            yield rows.line_num, dict(zip(columns, row, strict=True))
 
 
-def _bit(cell: str) -> int | None:
-    return int(float(cell)) if cell in ("0", "1", "0.0", "1.0") else None
+def _json_records(file: IO[str], path: Path) -> Iterator[tuple[int, Record]]:
+    """JSON Lines, or one JSON array of objects."""
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line + file.read() if number == 1 and line.lstrip().startswith("[") else line)
+        except json.JSONDecodeError as error:
+            raise RecipeError(f"{path} line {number}: not JSON ({error.msg}); write one object a line") from None
+        for index, entry in enumerate(value if isinstance(value, list) else [value]):
+            if not isinstance(entry, dict):
+                raise RecipeError(f"{path} line {number}: not a JSON object; write one object a line")
+            yield number + index, {key: _plain(cell) for key, cell in entry.items()}
 
 
-def _vote(votes: int, annotators: int) -> int | None:
-    if votes == 0:
-        return 0
-    return 1 if 2 * votes >= annotators else None
+def _plain(cell: object) -> str:
+    if cell is None:
+        return ""
+    return str(int(cell)) if isinstance(cell, bool) else str(cell)

@@ -3,35 +3,48 @@
 import importlib.util
 import json
 import math
+import os
 import random
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
+from accelerate import PartialState
+from sklearn.metrics import f1_score, roc_auc_score
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
+    EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedTokenizerBase,
     Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
+    set_seed,
 )
 
+from moderato.artifact import Problem
 from moderato.text import normalize
-from training import dataset
+from training import dataset, tricks
 from training.blend import blend
-from training.config import Recipe
+from training.config import Recipe, RecipeError, knobs
+from training.counterexamples import counterexamples
 from training.dataset import Row
+from training.loss import UNKNOWN, MaskedLoss, SingleLabelLoss, class_weights, single_label_weights
 
-UNKNOWN = -1.0
-"""Stands for a label that its source does not give."""
+MACHINE_KNOBS = ("checkpoint_steps", "bf16")
+"""Knobs of how a run is carried out: a run may go on with others than it began with."""
 
 
 class TokenRows(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch is not where the types are checked
@@ -49,46 +62,295 @@ class TokenRows(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch is not 
         return {"input_ids": self.ids[index], "labels": self.labels[index]}
 
 
+class EpochOrder(TrainerCallback):  # type: ignore[misc]  # transformers is not where the types are checked
+    """Seeds each epoch by its number: the Trainer's sampler draws the order of rows from torch's global generator.
+
+    Without it, processes whose dropout drew unevenly would disagree about the order from the second epoch on, and a
+    resumed run would shuffle the rest of its epoch anew, so that some rows came twice and others never.
+    """
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        """Seed torch just before the rows of the epoch are put in order."""
+        torch.manual_seed(args.seed + int(state.epoch or 0))
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """How a model too large for one GPU is spread: the path of an FSDP or of a DeepSpeed configuration, or neither."""
+
+    fsdp: Path | None = None
+    deepspeed: Path | None = None
+
+
 @dataclass(frozen=True)
 class Phase:
     """One fine-tuning: from which safetensors folder, on which rows, how often and at which rate."""
 
-    start: Path
+    start: str
     rows: Sequence[Row]
     epochs: int
     learning_rate: float
     output: Path
 
 
-def train(recipe: Recipe, dataset_folder: Path, output: Path) -> Path:
-    """Fine-tune in two phases, on all rows and then on blends; return the safetensors folder of their average.
+def train(
+    recipe: Recipe,
+    dataset_folder: Path,
+    output: Path,
+    callbacks: Sequence[TrainerCallback] = (),
+    sharding: Sharding | None = None,
+) -> Path:
+    """Fine-tune on all rows, then, if the recipe says so, on blends; return the safetensors folder of the result.
 
     Each phase writes `encoder/` and `history.json` to its folder below `output`, and skips what a run before it ended.
-    Checkpoints lie beside them: a run that was killed goes on from the newest. Raises ValueError when `output` holds a
-    run of another recipe or dataset.
+    Checkpoints lie beside them: a run that was killed goes on from the newest. Under torchrun every process calls this.
+    Raises RecipeError when `output` holds a run of another recipe or dataset, or `sharding` cannot be had here.
     """
+    _check(recipe, sharding)
+    output.mkdir(parents=True, exist_ok=True)
     _claim(output, recipe, dataset_folder)
-    rows = dataset.load(dataset_folder, "train")
+    rows = training_rows(recipe, dataset_folder)
     validation = [row for row in dataset.load(dataset_folder, "validation") if row.natural]
-    knobs = recipe.train
-    first = Phase(encoder_folder(recipe), rows, knobs.epochs, knobs.learning_rate, output / "phase-1")
-    weights = class_weights([_floats(row) for row in rows], knobs.max_class_weight)
-    encoder = _fit(recipe, first, validation, weights)
-    replayed = random.Random(knobs.seed).sample(rows, min(recipe.blend.rows, len(rows)))
-    blended = [*replayed, *blend(rows, recipe.blend.blends, knobs.seed)]
-    second = Phase(encoder, blended, 1, recipe.blend.learning_rate, output / "phase-2")
-    return _average(encoder, _fit(recipe, second, validation, weights), recipe.blend.share, output / "encoder")
+    train_knobs, blend_knobs = recipe.train, recipe.blend
+    first = Phase(encoder_of(recipe), rows, train_knobs.epochs, train_knobs.learning_rate, output / "phase-1")
+    loss = make_loss(recipe, rows)
+    encoder = _fit(recipe, first, validation, loss, callbacks, sharding)
+    if blend_knobs is None:
+        return encoder
+    replayed = random.Random(train_knobs.seed).sample(rows, min(blend_knobs.rows, len(rows)))
+    blended = [*replayed, *blend(rows, blend_knobs.blends, train_knobs.seed)]
+    second = Phase(str(encoder), blended, 1, blend_knobs.learning_rate, output / "phase-2")
+    blended_encoder = _fit(recipe, second, validation, loss, callbacks, sharding)
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    if processes.is_main_process:
+        _average(encoder, blended_encoder, blend_knobs.share, output / "encoder")
+    processes.wait_for_everyone()
+    return output / "encoder"
+
+
+def training_rows(recipe: Recipe, dataset_folder: Path) -> list[Row]:
+    """The rows of the training split, and what the recipe's augmentation makes of them."""
+    rows = dataset.load(dataset_folder, "train")
+    more, seed = recipe.augmentation, recipe.train.seed
+    counter = counterexamples(more.counterexamples, seed, recipe.categories) if more.counterexamples else []
+    return [*rows, *counter, *tricks.augment([*rows, *counter], more.tricks, seed)]
+
+
+def make_loss(recipe: Recipe, rows: Sequence[Row]) -> MaskedLoss | SingleLabelLoss:
+    """The loss of the recipe's problem, with weights by how rare each category is among `rows`."""
+    labels = [_floats(row) for row in rows]
+    power, highest = recipe.train.class_weight_power, recipe.train.max_class_weight
+    if recipe.problem is Problem.SINGLE_LABEL:
+        return SingleLabelLoss(single_label_weights(labels, power, highest))
+    return MaskedLoss(class_weights(labels, power, highest))
+
+
+def encoder_of(recipe: Recipe) -> str:
+    """Where the pretrained encoder is: a package's folder, the recipe's path, or a hub id that transformers fetches."""
+    encoder = recipe.encoder
+    if encoder.package is not None:
+        found = importlib.util.find_spec(encoder.package)
+        if found is None or not found.submodule_search_locations:
+            raise RecipeError(f"{recipe.file}: the encoder's package {encoder.package!r} is not installed; install it")
+        return str(Path(found.submodule_search_locations[0]) / "model")
+    if encoder.path is not None and not Path(encoder.path).is_dir():
+        raise RecipeError(f"{recipe.file}: no encoder at {encoder.path!r}; give the path of a safetensors folder")
+    return encoder.path or encoder.name
 
 
 def _claim(output: Path, recipe: Recipe, dataset_folder: Path) -> None:
     """Write down whose run `output` holds, so that no phase of another one is taken for finished."""
-    knobs = {name: value for name, value in asdict(recipe).items() if name in ("encoder", "train", "blend", "sources")}
-    knobs["blend"].pop("share")  # only the average depends on it
-    run = json.dumps({"dataset": dataset.describe(dataset_folder)["digest"], **knobs}, indent=1)
+    shaping = ("problem", "categories", "encoder", "train", "augmentation", "blend")
+    chosen = {name: value for name, value in knobs(recipe).items() if name in shaping}
+    chosen["train"] = {name: value for name, value in chosen["train"].items() if name not in MACHINE_KNOBS}
+    run = json.dumps({"dataset": dataset.describe(dataset_folder)["digest"], **chosen}, indent=1)
     path = output / "run.json"
     if path.is_file() and path.read_text() != run:
-        raise ValueError(f"{output} holds a run of another recipe or dataset: remove it, or name another --output")
-    path.write_text(run)
+        raise RecipeError(f"{output} holds a run of another recipe or dataset; remove it, or name another --output")
+    _write(path, run)
+
+
+def _check(recipe: Recipe, sharding: Sharding | None) -> None:
+    """Stop where the Trainer would not shard, or would without a word do something else."""
+    if sharding is None:
+        return
+    if not torch.cuda.is_available():
+        # The Trainer would take both for plain DDP, and say nothing.
+        raise RecipeError("FSDP and DeepSpeed need GPUs; leave --fsdp and --deepspeed out")
+    if recipe.train.layer_decay != 1.0:
+        raise RecipeError(f"{recipe.file}: layer_decay does not go with FSDP or DeepSpeed; set it to 1.0")
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file that is there as a whole or not at all: a kill, or another process, never sees a part of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(content)
+    part.replace(path)
+
+
+def _fit(
+    recipe: Recipe,
+    phase: Phase,
+    validation: Sequence[Row],
+    loss: MaskedLoss | SingleLabelLoss,
+    callbacks: Sequence[TrainerCallback],
+    sharding: Sharding | None,
+) -> Path:
+    encoder = phase.output / "encoder"
+    if (phase.output / "history.json").is_file():
+        return encoder
+    trainer = make_trainer(recipe, phase, validation, loss, callbacks, sharding)
+    trainer.train(resume_from_checkpoint=_newest_checkpoint(phase.output / "checkpoints"))
+    trainer.save_model(str(encoder))
+    if trainer.is_world_process_zero():
+        # Written last: a phase that has its history is complete.
+        _write(phase.output / "history.json", json.dumps(trainer.state.log_history, indent=1))
+    trainer.accelerator.wait_for_everyone()
+    return encoder
+
+
+def make_trainer(
+    recipe: Recipe,
+    phase: Phase,
+    validation: Sequence[Row],
+    loss: MaskedLoss | SingleLabelLoss,
+    callbacks: Sequence[TrainerCallback] = (),
+    sharding: Sharding | None = None,
+) -> Trainer:
+    """The Trainer of one phase, ready to train."""
+    set_seed(recipe.train.seed)  # the classifier on top of the encoder is drawn here
+    tokenizer = AutoTokenizer.from_pretrained(encoder_of(recipe))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        phase.start,
+        num_labels=len(recipe.categories),
+        id2label=dict(enumerate(recipe.categories)),
+        label2id={category: index for index, category in enumerate(recipe.categories)},
+    )
+    early = [EarlyStoppingCallback(recipe.train.patience)] if recipe.train.patience else []
+    return Trainer(
+        model=model,
+        args=_arguments(recipe, phase, sharding or Sharding()),
+        train_dataset=TokenRows(phase.rows, tokenizer, recipe.train.max_tokens),
+        eval_dataset=TokenRows(validation, tokenizer, recipe.train.max_tokens),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+        compute_loss_func=loss,
+        compute_metrics=partial(_figures, recipe.problem, loss),
+        callbacks=[EpochOrder(), *early, *callbacks],
+        optimizers=(_optimizer(recipe, phase, model), None),
+    )
+
+
+def _arguments(recipe: Recipe, phase: Phase, sharding: Sharding) -> TrainingArguments:
+    train_knobs = recipe.train
+    stops_early = train_knobs.patience > 0
+    arguments = TrainingArguments(
+        output_dir=str(phase.output / "checkpoints"),
+        num_train_epochs=phase.epochs,
+        per_device_train_batch_size=train_knobs.batch_size,
+        gradient_accumulation_steps=train_knobs.accumulation,
+        per_device_eval_batch_size=64,
+        learning_rate=phase.learning_rate,
+        weight_decay=train_knobs.weight_decay,
+        lr_scheduler_type="linear",
+        bf16=train_knobs.bf16 and _has_bf16(),
+        use_cpu=not torch.cuda.is_available(),
+        fsdp=sharding.fsdp is not None,
+        fsdp_config=str(sharding.fsdp) if sharding.fsdp else None,
+        deepspeed=str(sharding.deepspeed) if sharding.deepspeed else None,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="steps",
+        eval_steps=train_knobs.checkpoint_steps,
+        save_strategy="steps",
+        save_steps=train_knobs.checkpoint_steps,
+        save_total_limit=2,
+        load_best_model_at_end=stops_early,
+        # How long patience has lasted is part of where a run was.
+        restore_callback_states_from_checkpoint=stops_early,
+        metric_for_best_model="macro_f1" if recipe.problem is Problem.SINGLE_LABEL else "mean_roc_auc",
+        logging_steps=50,
+        disable_tqdm=not sys.stderr.isatty(),
+        seed=train_knobs.seed,
+        report_to="none",
+    )
+    # Only now is it known how many processes share the rows.
+    batch = train_knobs.batch_size * train_knobs.accumulation * arguments.world_size
+    epoch_steps = math.ceil(len(phase.rows) / batch)
+    arguments.warmup_steps = int(epoch_steps * phase.epochs * train_knobs.warmup_share)
+    arguments.eval_steps = max(1, math.ceil(epoch_steps / train_knobs.evaluations_per_epoch))
+    if stops_early:
+        # The best model can only be one that was saved, so an evaluation is a checkpoint where training may stop early.
+        arguments.save_steps = arguments.eval_steps
+    return arguments
+
+
+def _has_bf16() -> bool:
+    """Whether bf16 is faster than fp32 here: emulated, it is slower."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def _optimizer(recipe: Recipe, phase: Phase, model: torch.nn.Module) -> torch.optim.Optimizer | None:
+    """AdamW with a rate for each layer, or None for the Trainer's own where all learn alike."""
+    decay = recipe.train.layer_decay
+    if decay == 1.0:
+        return None
+    depth = model.config.num_hidden_layers
+    groups: dict[tuple[int, bool], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        is_decayed = parameter.ndim > 1
+        groups.setdefault((_height(name, depth), is_decayed), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "lr": phase.learning_rate * decay ** (depth + 1 - height),
+                "weight_decay": recipe.train.weight_decay if is_decayed else 0.0,
+            }
+            for (height, is_decayed), parameters in groups.items()
+        ]
+    )
+
+
+def _height(name: str, depth: int) -> int:
+    """0 for the embeddings, 1 for the lowest layer, `depth` + 1 for the classifier."""
+    parts = name.split(".")
+    if "embeddings" in parts:
+        return 0
+    numbers = [int(part) for part in parts if part.isdigit()]
+    return numbers[0] + 1 if numbers else depth + 1
+
+
+def _figures(problem: Problem, loss: MaskedLoss | SingleLabelLoss, prediction: EvalPrediction) -> dict[str, float]:
+    """The figures on validation; `exact_loss` is what `eval_loss` is only nearly.
+
+    The Trainer weighs its batches by their rows, not by what is known of them, and with several processes fills the
+    last one with rows that it had already.
+    """
+    figures = _single_label_metrics(prediction) if problem is Problem.SINGLE_LABEL else _metrics(prediction)
+    logits, labels = (torch.from_numpy(np.asarray(table)) for table in (prediction.predictions, prediction.label_ids))
+    return {**figures, "exact_loss": float(loss(SimpleNamespace(logits=logits), labels))}
+
+
+def _metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Mean ROC AUC over the categories that have both kinds of label; soft labels count from one half."""
+    labels, logits = np.asarray(prediction.label_ids), np.asarray(prediction.predictions)
+    aucs = []
+    for category in range(labels.shape[1]):
+        known = labels[:, category] != UNKNOWN
+        positive = labels[known, category] >= 0.5
+        if len(set(positive.tolist())) == 2:
+            aucs.append(float(roc_auc_score(positive, logits[known, category])))
+    return {"mean_roc_auc": sum(aucs) / len(aucs) if aucs else 0.5}
+
+
+def _single_label_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    found, expected = (np.asarray(table).argmax(axis=1) for table in (prediction.predictions, prediction.label_ids))
+    return {
+        "accuracy": float((found == expected).mean()),
+        "macro_f1": float(f1_score(expected, found, average="macro", zero_division=0)),
+    }
 
 
 def _average(first: Path, second: Path, share: float, folder: Path) -> Path:
@@ -101,107 +363,19 @@ def _average(first: Path, second: Path, share: float, folder: Path) -> Path:
     return folder
 
 
-def _fit(recipe: Recipe, phase: Phase, validation: Sequence[Row], weights: Tensor) -> Path:
-    encoder = phase.output / "encoder"
-    if (phase.output / "history.json").is_file():
-        return encoder
-    tokenizer = AutoTokenizer.from_pretrained(encoder_folder(recipe))
-    trainer = Trainer(
-        model=AutoModelForSequenceClassification.from_pretrained(
-            phase.start,
-            num_labels=len(recipe.categories),
-            id2label=dict(enumerate(recipe.categories)),
-            label2id={category: index for index, category in enumerate(recipe.categories)},
-            problem_type="multi_label_classification",
-        ),
-        args=_arguments(recipe, phase),
-        train_dataset=TokenRows(phase.rows, tokenizer, recipe.train.max_tokens),
-        eval_dataset=TokenRows(validation, tokenizer, recipe.train.max_tokens),
-        data_collator=DataCollatorWithPadding(tokenizer),
-        processing_class=tokenizer,
-        compute_loss_func=MaskedLoss(weights),
-        compute_metrics=_metrics,
-    )
-    trainer.train(resume_from_checkpoint=_newest_checkpoint(phase.output / "checkpoints"))
-    trainer.save_model(str(encoder))
-    # Written last: a phase that has its history is complete.
-    (phase.output / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
-    return encoder
+def _newest_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint; one whose `trainer_state.json` cannot be read was cut off while written."""
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
+    return str(max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if complete else None
 
 
-class MaskedLoss:
-    """Binary cross-entropy over the known labels, positives weighted by category."""
-
-    def __init__(self, weights: Tensor) -> None:
-        self.weights = weights  # (category,)
-
-    def __call__(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:  # noqa: ARG002  # the Trainer passes it
-        """The mean over known labels; `outputs.logits` and `labels` are (batch, category)."""
-        known = labels != UNKNOWN
-        losses = torch.nn.functional.binary_cross_entropy_with_logits(
-            outputs.logits.float(), labels.clamp(min=0), pos_weight=self.weights.to(labels.device), reduction="none"
-        )
-        return (losses * known).sum() / known.sum().clamp(min=1)
-
-
-def class_weights(labels: Sequence[Sequence[float]], highest: float) -> Tensor:
-    """Per category the square root of negatives over positives, between 1 and `highest`."""
-    table = torch.tensor(labels)  # (row, category)
-    positives = (table == 1).sum(dim=0).clamp(min=1)
-    return torch.sqrt((table == 0).sum(dim=0) / positives).clamp(1, highest)
-
-
-def encoder_folder(recipe: Recipe) -> Path:
-    """Where the package with the pretrained encoder keeps it; nothing of the package is imported."""
-    found = importlib.util.find_spec(recipe.encoder.package)
-    if found is None or not found.submodule_search_locations:
-        raise FileNotFoundError(
-            f"the encoder's package {recipe.encoder.package} is not installed: requirements/train.txt"
-        )
-    return Path(found.submodule_search_locations[0]) / "model"
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True
 
 
 def _floats(row: Row) -> list[float]:
-    return [UNKNOWN if bit is None else float(bit) for bit in row.labels.values()]
-
-
-def _arguments(recipe: Recipe, phase: Phase) -> TrainingArguments:
-    knobs = recipe.train
-    steps = math.ceil(len(phase.rows) / knobs.batch_size) * phase.epochs
-    return TrainingArguments(
-        output_dir=str(phase.output / "checkpoints"),
-        num_train_epochs=phase.epochs,
-        per_device_train_batch_size=knobs.batch_size,
-        per_device_eval_batch_size=64,
-        learning_rate=phase.learning_rate,
-        weight_decay=knobs.weight_decay,
-        warmup_steps=int(steps * knobs.warmup_share),
-        lr_scheduler_type="linear",
-        bf16=True,
-        use_cpu=not torch.cuda.is_available(),
-        train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
-        save_strategy="steps",
-        save_steps=500,
-        save_total_limit=2,
-        logging_steps=50,
-        seed=knobs.seed,
-        report_to="none",
-    )
-
-
-def _metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Mean ROC AUC over the categories that have both kinds of label."""
-    labels, logits = np.asarray(prediction.label_ids), np.asarray(prediction.predictions)
-    aucs = []
-    for category in range(labels.shape[1]):
-        known = labels[:, category] != UNKNOWN
-        if len(set(labels[known, category])) == 2:
-            aucs.append(float(roc_auc_score(labels[known, category], logits[known, category])))
-    return {"mean_roc_auc": sum(aucs) / len(aucs)}
-
-
-def _newest_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint; one without `trainer_state.json` was cut off while it was written."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return str(max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if complete else None
+    return [UNKNOWN if label is None else label for label in row.labels.values()]

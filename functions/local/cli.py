@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from local import outputs, texts
+from local.datasets import UnreadableDataset
 from local.models import find_model
 from local.texts import UnreadableFile
 from moderato.artifact import load_manifest, verify_files
@@ -37,6 +38,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+dataset_app = typer.Typer(help="Look at the datasets that models are trained on.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
+
 Model = Annotated[Path | None, typer.Option(help="Model directory; the starter model by default.", envvar="MODEL_DIR")]
 Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", envvar="PORT", min=0, max=65535)]
 DataDirectory = Annotated[Path, typer.Option(help="Folder of the database, made if missing.", envvar="DATA_DIR")]
@@ -51,7 +55,7 @@ def main() -> None:
     """Run the command; what a person can mend is one sentence on standard error, and exit status 1."""
     try:
         app()
-    except (BrokenModel, Refused, UnreadableFile, outputs.UnwritableFile) as error:
+    except (BrokenModel, Refused, UnreadableDataset, UnreadableFile, outputs.UnwritableFile) as error:
         sys.stderr.write(f"moderato: {error}\n")
         raise SystemExit(1) from None
 
@@ -102,6 +106,20 @@ def model(model: Model = None) -> None:
     manifest = load_manifest(directory)
     verify_files(directory, manifest)
     Console().print(model_tables(manifest, str(directory)))
+
+
+@dataset_app.command("show")
+def show_dataset(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of a dataset; without it, those there are.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")] = False,
+) -> None:
+    """Tell what is in a dataset: labels, co-occurrence, lengths, sources and overlaps."""
+    from local.dataset_tables import print_datasets, print_report
+
+    if folder is None:
+        print_datasets(as_json)
+    else:
+        print_report(folder, as_json)
 
 
 def _serve(host: str, port: int, model_directory: Path, data_directory: Path, keep: Keep) -> None:

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from local.events import HttpAnswer, answer_of, event_of
 from moderato.api import MAX_BODY_BYTES as API_MAX_BODY_BYTES
-from moderato.contracts import Problem
+from moderato.contracts import ProblemDetails
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 Message = MutableMapping[str, Any]
@@ -136,7 +136,7 @@ def _answer(handler: Handler, event: dict[str, Any], logger: Logger) -> HttpAnsw
 
 
 def _problem(status: int, title: str, detail: str) -> HttpAnswer:
-    problem = Problem(type="about:blank", title=title, status=status, detail=detail)
+    problem = ProblemDetails(type="about:blank", title=title, status=status, detail=detail)
     headers = {"content-type": "application/problem+json"}
     return answer_of({"statusCode": status, "headers": headers, "body": msgspec.json.encode(problem).decode()})
 

@@ -18,12 +18,11 @@ def result_table(result: Result, policy: Policy) -> RenderableType:
     """Return one result in full: the action, and each category's score beside its thresholds."""
     table = Table("category", "score", "", "review from", "block from", box=None, pad_edge=False)
     for category, score in sorted(result.scores.items(), key=lambda item: -item[1]):
-        threshold = policy.thresholds[category]
+        threshold = policy.thresholds.get(category)
+        review, block = (None, None) if threshold is None else (threshold.review, threshold.block)
         colour = _colour_of(category, result)
         bar = Text("█" * round(score * _BAR_CHARACTERS), style=colour)
-        table.add_row(
-            Text(category, style=colour), f"{score:.3f}", bar, f"{threshold.review:.2f}", _number(threshold.block)
-        )
+        table.add_row(Text(category, style=colour), f"{score:.3f}", bar, _number(review), _number(block))
     return Group(_action(result.action), table)
 
 
@@ -62,7 +61,7 @@ def _categories_table(manifest: Manifest) -> Table:
     for name in ("review from", "block from", "ROC AUC", "precision", "recall", "positives"):
         table.add_column(name, justify="right", no_wrap=True)
     for category in manifest.categories:
-        thresholds = [f"{category.review:.3f}", _number(category.block, 3)]
+        thresholds = [_number(category.review, 3), _number(category.block, 3)]
         table.add_row(category.name, *thresholds, *_figures(manifest.metrics.get(category.name)))
     return table
 

@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler.api_gateway import ResponseBuilder, Rou
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from moderato.contracts import FeedbackRequest, ModerateItem, ModerateRequest, Problem
+from moderato.contracts import FeedbackRequest, ModerateItem, ModerateRequest, ProblemDetails
 from moderato.errors import (
     FieldError,
     InvalidRequest,
@@ -208,7 +208,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _problem_response(error: RequestError) -> Response[str]:
-    problem = Problem(
+    problem = ProblemDetails(
         type=f"urn:problem-type:moderato:{error.slug}",
         title=error.title,
         status=error.status,
@@ -220,7 +220,7 @@ def _problem_response(error: RequestError) -> Response[str]:
 
 def _failure_response() -> Response[str]:
     detail = "something failed on our side; the same request may be tried again"
-    problem = Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
+    problem = ProblemDetails(type="about:blank", title="Internal Server Error", status=500, detail=detail)
     return respond(problem, problem.status, content_type=PROBLEM_MEDIA_TYPE)
 
 

@@ -1,6 +1,7 @@
 """A model directory: what its manifest says, and proof that its files are the ones the manifest speaks of."""
 
 import hashlib
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,19 @@ MANIFEST = "manifest.json"
 REQUIRED_FILES = ("model.onnx", "tokenizer.json", "golden.jsonl", "card.md")
 
 
+class Problem(StrEnum):
+    """What a model decides: each category on its own, exactly one of them, or one category alone."""
+
+    MULTI_LABEL = "multi-label"
+    SINGLE_LABEL = "single-label"
+    BINARY = "binary"
+
+
 class Calibration(msgspec.Struct, frozen=True):
-    """Platt scaling: the score is `sigmoid(scale * logit + shift)` (Platt 1999)."""
+    """Platt scaling: the score is `sigmoid(scale * logit + shift)` (Platt 1999).
+
+    In a single-label model the scores are the softmax of `scale * logit + shift` (vector scaling, Guo et al. 2017).
+    """
 
     scale: float
     shift: float
@@ -24,7 +36,8 @@ class Category(msgspec.Struct, frozen=True):
     """A category in output order, with the scores from which it calls for review and for block."""
 
     name: str
-    review: float
+    review: float | None
+    """None where the category is scored and never acts: a topic is no harm."""
     block: float | None
     """None where validation showed no score that is sure enough to block."""
     calibration: Calibration
@@ -62,6 +75,11 @@ class Metric(msgspec.Struct, frozen=True):
     precision: float
     recall: float
     f1: float
+    roc_auc_interval: tuple[float, float] | None = None
+    """95 % bootstrap interval."""
+    f1_interval: tuple[float, float] | None = None
+    calibration_error: float | None = None
+    """Expected calibration error after calibration, 10 bins of equal width."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +89,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     description: str
     created: str
+    problem: Problem = Problem.MULTI_LABEL
     categories: tuple[Category, ...]
     window_tokens: int
     overlap_tokens: int
@@ -99,7 +118,7 @@ def load_manifest(directory: Path) -> Manifest:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenModel(f"{path} is not a model manifest: {error}") from None
-    _expect(path, "sha256", manifest.sha256, manifest_digest(manifest))
+    _expect(path, "sha256", manifest.sha256, _digest(msgspec.json.decode(content)))
     if manifest.normalizer != text.VERSION:
         raise BrokenModel(f"{path} expects normalizer {manifest.normalizer}, but this release has {text.VERSION}")
     return manifest
@@ -125,8 +144,12 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 def manifest_digest(manifest: Manifest) -> str:
     """SHA-256 of the manifest with an empty `sha256`, as compact JSON with sorted keys."""
-    unsealed: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(manifest, sha256=""))
-    return hashlib.sha256(msgspec.json.encode(unsealed, order="sorted")).hexdigest()
+    return _digest(msgspec.to_builtins(manifest))
+
+
+def _digest(content: dict[str, Any]) -> str:
+    # Of what the file says, not of what this release makes of it: a newer release reads an older manifest.
+    return hashlib.sha256(msgspec.json.encode(content | {"sha256": ""}, order="sorted")).hexdigest()
 
 
 def record_file(path: Path) -> FileRecord:

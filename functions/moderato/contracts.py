@@ -121,7 +121,7 @@ class Health(msgspec.Struct, frozen=True):
     status: Literal["ok"] = "ok"
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a request was not answered (RFC 9457): `errors` points at the fields that are wrong."""
 
     type: str

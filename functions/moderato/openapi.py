@@ -17,7 +17,7 @@ from moderato.contracts import (
     ModelResponse,
     ModerateRequest,
     ModerateResponse,
-    Problem,
+    ProblemDetails,
 )
 from moderato.errors import (
     Conflict,
@@ -192,7 +192,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
 
 
 def _error_answers(errors: tuple[type[RequestError], ...]) -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": {"$ref": _SCHEMA_REFERENCE.format(name="Problem")}}}
+    problem = {"application/problem+json": {"schema": {"$ref": _SCHEMA_REFERENCE.format(name="ProblemDetails")}}}
     answers = {str(error.status): {"description": _sentence(error), "content": problem} for error in errors}
     return {**answers, "default": {"description": "Any other error", "content": problem}}
 
@@ -211,7 +211,7 @@ def _sentence(described: type) -> str:
 def _schemas() -> dict[str, Any]:
     bodies = [body for operation in OPERATIONS for body in (operation.request, operation.response)]
     types = [body for body in bodies if body and issubclass(body, msgspec.Struct)]
-    _, schemas = msgspec.json.schema_components([*types, Problem], ref_template=_SCHEMA_REFERENCE)
+    _, schemas = msgspec.json.schema_components([*types, ProblemDetails], ref_template=_SCHEMA_REFERENCE)
     return dict(sorted(schemas.items()))
 
 

@@ -27,7 +27,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Policy:
-    """Named, versioned thresholds by category."""
+    """Named, versioned thresholds by category; a category without one is scored and never acts."""
 
     name: str
     version: int
@@ -59,13 +59,23 @@ class Verdict:
 def default_policy(manifest: Manifest) -> Policy:
     """The policy that ships with a model: the thresholds which training chose on validation."""
     return Policy(
-        "default", 1, {category.name: Threshold(category.review, category.block) for category in manifest.categories}
+        "default",
+        1,
+        {
+            category.name: Threshold(category.review, category.block)
+            for category in manifest.categories
+            if category.review is not None
+        },
     )
 
 
 def decide(scores: Mapping[str, float], policy: Policy) -> Verdict:
     """The most severe action that any category calls for."""
-    reasons = [reason for name, score in scores.items() if (reason := _reason(name, score, policy.thresholds[name]))]
+    reasons = [
+        reason
+        for name, threshold in policy.thresholds.items()
+        if (reason := _reason(name, scores[name], threshold)) is not None
+    ]
     reasons.sort(key=lambda reason: (reason.action is not Action.BLOCK, -reason.score))
     return Verdict(reasons[0].action if reasons else Action.ALLOW, tuple(reasons))
 

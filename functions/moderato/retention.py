@@ -44,6 +44,6 @@ class Retention:
             return Kept("all")
         if verdict.is_flagged:
             return Kept("flagged")
-        if any(score >= policy.thresholds[category].review * UNCERTAIN_SHARE for category, score in scores.items()):
+        if any(scores[name] >= threshold.review * UNCERTAIN_SHARE for name, threshold in policy.thresholds.items()):
             return Kept("uncertain")
         return Kept("sampled", self.sampling_probability) if self.draw() < self.sampling_probability else None

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from moderato.artifact import Manifest, load_manifest, verify_files
+from moderato.artifact import Category, Manifest, Problem, load_manifest, verify_files
 from moderato.errors import BrokenModel
 from moderato.text import View, fold, normalize
 
@@ -35,7 +35,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one text, and the windows that they are the maximum of."""
+    """The scores of one text, and the windows that they are pooled from."""
 
     scores: Mapping[str, float]
     windows: Sequence[Window]
@@ -48,7 +48,7 @@ class Scorer:
         self.manifest = manifest
         self._session = session
         self._tokenizer = tokenizer
-        self._first, self._last = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+        self._first, self._last = _edges(tokenizer)
 
     @classmethod
     def load(cls, directory: Path) -> "Scorer":
@@ -82,13 +82,16 @@ class Scorer:
         return cls(manifest, session, tokenizer)
 
     def score(self, text: str) -> Scored:
-        """Calibrated scores by category: for each, the maximum over the text's views and windows.
+        """Calibrated scores by category, pooled over the text's views and windows.
 
         The result depends on the text alone, never on its neighbours in a request. Any string is welcome.
         """
         windows = self.windows(text)
-        highest = [max(window.logits[index] for window in windows) for index in range(len(self.manifest.categories))]
-        return Scored(self.calibrate(highest), windows)
+        return Scored(self.calibrate(self._pool(windows)), windows)
+
+    def pooled(self, text: str) -> list[float]:
+        """Logits in output order, pooled over views and windows and not calibrated: what training judges a model by."""
+        return self._pool(self.windows(text))
 
     def windows(self, text: str) -> list[Window]:
         """The logits of every window of the clean view and, where words are disguised, of the folded view."""
@@ -98,11 +101,11 @@ class Scorer:
 
     def calibrate(self, logits: Sequence[float]) -> dict[str, float]:
         """Logits in output order as calibrated scores by category."""
+        categories = self.manifest.categories
+        calibrated = [_calibrated(category, logit) for category, logit in zip(categories, logits, strict=True)]
+        scores = _softmax(calibrated) if self._is_single_label else [_sigmoid(value) for value in calibrated]
         return {
-            category.name: round(
-                _sigmoid(category.calibration.scale * logit + category.calibration.shift), _SCORE_DECIMALS
-            )
-            for category, logit in zip(self.manifest.categories, logits, strict=True)
+            category.name: round(score, _SCORE_DECIMALS) for category, score in zip(categories, scores, strict=True)
         }
 
     def check_golden(self, path: Path, at_most: int | None = None) -> None:
@@ -111,6 +114,17 @@ class Scorer:
             if line:
                 golden = json.loads(line)
                 self._check_answer(f"{path} line {number}", golden["text"], golden["scores"])
+
+    @property
+    def _is_single_label(self) -> bool:
+        return self.manifest.problem is Problem.SINGLE_LABEL
+
+    def _pool(self, windows: Sequence[Window]) -> list[float]:
+        """Harm anywhere is harm, so its highest logit counts; a topic is what a text is about on the whole."""
+        by_category = zip(*(window.logits for window in windows), strict=True)
+        if self._is_single_label:
+            return [sum(logits) / len(windows) for logits in by_category]
+        return [max(logits) for logits in by_category]
 
     def _check_answer(self, where: str, text: str, expected: Mapping[str, float]) -> None:
         found = self.score(text).scores
@@ -142,6 +156,15 @@ class Scorer:
         return tuple(float(logit) for logit in logits)
 
 
+def _edges(tokenizer: Tokenizer) -> tuple[int, int]:
+    """The tokens before and after a text: BERT's, or RoBERTa's."""
+    for first, last in (("[CLS]", "[SEP]"), ("<s>", "</s>")):
+        before, after = tokenizer.token_to_id(first), tokenizer.token_to_id(last)
+        if before is not None and after is not None:
+            return before, after
+    raise BrokenModel("tokenizer.json has neither [CLS] and [SEP] nor <s> and </s>, so a text has no beginning")
+
+
 def _session_options() -> onnxruntime.SessionOptions:
     """One thread, no spinning, no optimizing: two spinning threads on less than two cores cost 2 to 3 times the CPU."""
     options = onnxruntime.SessionOptions()
@@ -160,6 +183,17 @@ def _ranges(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
         return [(0, length)]
     starts = [*range(0, length - size, size - overlap), length - size]
     return [(start, start + size) for start in starts]
+
+
+def _calibrated(category: Category, logit: float) -> float:
+    return category.calibration.scale * logit + category.calibration.shift
+
+
+def _softmax(values: Sequence[float]) -> list[float]:
+    highest = max(values)
+    powers = [math.exp(value - highest) for value in values]
+    whole = sum(powers)
+    return [power / whole for power in powers]
 
 
 def _sigmoid(value: float) -> float:

@@ -24,7 +24,8 @@ _PIECE = re.compile(
 def locate(scorer: Scorer, text: str, scored: Scored, thresholds: Mapping[str, float]) -> list[Span]:
     """For each category whose threshold the text reached, the sentences that reach it alone, or else the strongest.
 
-    Sentences are looked for only in the windows that reached the threshold, so a long text costs no second reading.
+    Sentences are looked for only in the windows that reached the threshold, or else in the surest, so a long text costs
+    no second reading.
     """
     reached = {name: threshold for name, threshold in thresholds.items() if scored.scores[name] >= threshold}
     if not reached:
@@ -49,14 +50,18 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def _suspects(scorer: Scorer, text: str, scored: Scored, reached: Mapping[str, float]) -> list[tuple[int, int]]:
-    """At most `MAX_SENTENCES` sentences of the windows that reached a threshold, those of the surest windows first."""
+    """At most `MAX_SENTENCES` sentences of the windows that reached a threshold, or else of the surest window.
+
+    Those of the surest windows come first.
+    """
     surest = sorted(
         (_margin(scorer.calibrate(window.logits), reached), window.start, window.end) for window in scored.windows
     )
     found: dict[tuple[int, int], None] = {}
     ranges = sentences(text)
     for margin, window_start, window_end in reversed(surest):
-        if margin < 0 or len(found) >= MAX_SENTENCES:
+        # The mean over the windows, which decides for a single-label model, may be surer than each of them.
+        if len(found) >= MAX_SENTENCES or (found and margin < 0):
             break
         found |= {(start, end): None for start, end in ranges if start < window_end and window_start < end}
     return list(found)[:MAX_SENTENCES]

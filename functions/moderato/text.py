@@ -2,10 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-VERSION = 1
+from moderato import look_alikes
+from moderato.spelling import lexicon
+
+VERSION = 2
 """Changes when a clean view changes: a model names the version that it was trained with."""
 
 MAX_MARKS = 8
@@ -14,18 +18,28 @@ MAX_MARKS = 8
 MAX_EXPANSION = 4
 """How many times longer NFKC may make a character; one that would grow more stays as it is."""
 
-# Look-alikes of Latin letters, from Unicode's confusables (UTS 39), for words that mix scripts.
-_LOOK_ALIKES = str.maketrans(
-    "АВЕЅІЈКМНОРСТУХаеѕіјкорсухԁһԛԝѵгпбɡΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβγειικνορτυχωϲϳ",
-    "ABESIJKMHOPCTYXaesijkopcyxdhqwvrnbgABEZHIKMNOPTYXabyeiiknoptuxwcj",
+_TOKEN = re.compile(r"\S+")
+_PIECE = re.compile(r"[^\s/_.,:;~|-]+|[^\s\w]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_EDGES = "\"'`“”‘’«»()[]{}<>.,;:!?*_~-…|/\\=+"
+_SENTENCE_MARKS = ".,;:!?\"'"
+_PARTS = re.compile(r"[^\W\d_]+(?:[-/'’`´.,_:;~|]+[^\W\d_]+)+")
+_ADDRESS = re.compile(
+    r"://|www\.|@\w+\.\w|\w\.(?:com|org|net|edu|gov|io|html?|php|jpe?g|png|gif|pdf|svg)\b", re.IGNORECASE
 )
-_LEET = str.maketrans("@431!0$57+8|", "aaeiiossttbl")
-_LEET_WORD = re.compile(r"[A-Za-z0-9@!$+|]+")
-_LEET_MIN_LETTERS = 2
-_MAX_ORDINAL_CHARACTERS = 4
-_SPACED_WORD = re.compile(r"(?<![^\W_])[^\W\d_]([ .\-_*])[^\W\d_](?:\1[^\W\d_])+(?![^\W_])")
-_REPEATED = re.compile(r"([^\W\d_])\1{2,}")
-_WORD = re.compile(r"\w+")
+_NUMBER = re.compile(
+    r"[(\[\"'$€£#+~-]*\d[\d.,:/%–-]*(?:[a-z]{1,2}|mph|utc|mins?|hrs|yrs|pts)?[)\]\"'.,;:!?…-]*", re.IGNORECASE
+)
+_SPACED_WORD = re.compile(
+    r"(?<![\w@$])[^\W_]( {1,3}|_{1,2}|[^\w\s@$!]{1,2}| [^\w\s] )(?:[^\W_]|[@$!])(?:\1(?:[^\W_]|[@$!]))+"
+)
+_WORD_GOES_ON = re.compile(r"[\w@$]|[^\w\s]\w")
+_LOWER_L = re.compile(r"(?<=[a-z])I(?=[a-zI]|\b)")
+_MAX_TOKEN = 120
+_MIN_LOOK_ALIKES = 3
+_MIN_SPACED_LETTERS = 4
+_MAX_UNKNOWN_LETTERS = 20
+_MAX_FRAGMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -37,17 +51,25 @@ class View:
     """For each character of `text`, the index in the original at which it begins; one more for the end."""
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """The range of the original (end exclusive) that characters `start` to `end` of this view came from."""
+        """The range of the original (end exclusive) that characters `start` to `end` of this view came from.
+
+        A character that became several is whole in it, whichever of them is asked for.
+        """
+        while start < end < len(self.text) and self.starts[end] == self.starts[end - 1]:
+            end += 1
         return self.starts[start], self.starts[end]
 
 
 def normalize(text: str) -> View:
-    """The clean view: NFKC, no invisible or control characters, at most 8 combining marks in a row. Linear in time.
+    """The clean view: NFKC, no invisible or control characters, at most 8 combining marks in a row, no look-alikes.
+
+    Linear in time. Look-alikes of Latin letters from other scripts are undone where a word or its text is Latin, and
+    spaced-out words are closed up.
 
     Training and serving both read texts through this function.
     """
     if text.isascii() and text.isprintable():
-        return View(text, range(len(text) + 1))
+        return _undo_spacing(View(text, range(len(text) + 1)))
     characters: list[str] = []
     starts: list[int] = []
     for start, cluster in _clusters(text):
@@ -57,19 +79,31 @@ def normalize(text: str) -> View:
             clean = cluster
         characters.extend(clean)
         starts.extend([start] * len(clean))
-    return View("".join(characters), [*starts, len(text)])
+    return _undo_spacing(_undo_look_alikes(View("".join(characters), [*starts, len(text)])))
+
+
+def letters_of(text: str) -> str:
+    """A text's letters, digits and emoji, normalized and without case: what tells it from other texts."""
+    # Normalizing changes no ASCII letter or digit, and costs more than all the rest for a text of several lines.
+    clean = text if text.isascii() else normalize(text).text
+    return "".join(filter(_tells, clean.casefold()))
 
 
 def fold(view: View) -> View | None:
     """The folded view, in which disguised words are spelled out, or None where nothing is disguised.
 
-    Look-alikes from other scripts, digits and signs for letters, spaced-out words and stretched letters are undone.
-    A model scores both views and keeps the higher score, so folding an innocent text by mistake hides nothing.
+    Spaced-out, split and joined words, signs for letters, stars, stretched letters and slips are undone, as far as a
+    list of known words says what was meant. A model of harms scores both views and keeps the higher score, so folding
+    an innocent text by mistake hides nothing.
     """
-    folded = view
-    for undo in (_undo_look_alikes, _undo_spacing, _undo_leet, _undo_repeats):
-        folded = undo(folded)
-    return folded if folded.text != view.text else None
+    folded = _undo_spelling(_undo_splits(view), lexicon().spell_out)
+    # A text that hides one word may hide others, and there is a second view to pay for now anyway.
+    return None if folded.text == view.text else _undo_spelling(folded, lexicon().correct)
+
+
+def _tells(character: str) -> bool:
+    # "I love my 🐀" and "I love my 🦊" are not the same text.
+    return character.isalnum() or (not character.isascii() and unicodedata.category(character) == "So")
 
 
 def _clusters(text: str) -> list[tuple[int, str]]:
@@ -104,57 +138,148 @@ def _is_invisible(character: str) -> bool:
 
 
 def _undo_look_alikes(view: View) -> View:
+    """Letters of other scripts that look Latin, in words that are otherwise Latin or in a text that mostly is."""
     if view.text.isascii():
         return view
-    text = _WORD.sub(lambda word: word[0].translate(_LOOK_ALIKES) if _mixes_scripts(word[0]) else word[0], view.text)
-    return View(text, view.starts)
+    is_latin = _is_latin(view.text)
+    return View(_TOKEN.sub(lambda token: _translate(token[0], is_latin), view.text), view.starts)
 
 
-def _mixes_scripts(word: str) -> bool:
-    return not word.isascii() and any("a" <= letter <= "z" for letter in word.lower())
+def _is_latin(text: str) -> bool:
+    """Whether half of a text's letters are Latin: then a word of look-alikes is no word of another language."""
+    letters = sum(character.isalpha() for character in text)
+    return 2 * sum("a" <= character <= "z" for character in text.lower()) >= letters
 
 
-def _undo_leet(view: View) -> View:
-    return View(_LEET_WORD.sub(lambda word: _spell(word[0]), view.text), view.starts)
+def _translate(token: str, in_latin_text: bool) -> str:
+    if token.isascii() or not any(ord(character) in look_alikes.LETTERS for character in token):
+        return token
+    if not any("a" <= character <= "z" for character in token.lower()):
+        others = [letter for letter in token if letter.isalpha() and ord(letter) not in look_alikes.LETTERS]
+        if others or len(token) < _MIN_LOOK_ALIKES or not (in_latin_text or _mixes_scripts(token)):
+            return token
+    return _LOWER_L.sub("l", token.translate(look_alikes.LETTERS))
 
 
-def _spell(word: str) -> str:
-    """`sh1t` is spelled out; `2024`, `covid19`, `4th` and `wow!!!` stay: signs count only before a letter."""
-    core = word.rstrip("0123456789!+|")
-    if core.isalpha() or sum(letter.isalpha() for letter in core) < _LEET_MIN_LETTERS or _is_ordinal(core):
-        return word
-    return core.translate(_LEET) + word[len(core) :]
-
-
-def _is_ordinal(word: str) -> bool:
-    """`4th`, `10am`, `80km`: a number with its unit."""
-    return word[0].isdigit() and len(word) <= _MAX_ORDINAL_CHARACTERS
+def _mixes_scripts(token: str) -> bool:
+    return len({unicodedata.name(letter, "").partition(" ")[0] for letter in token if letter.isalpha()}) > 1
 
 
 def _undo_spacing(view: View) -> View:
-    return _drop(
-        view,
-        [
-            (index, index + 1)
-            for match in _SPACED_WORD.finditer(view.text)
-            for index in range(match.start() + 1, match.end(), 2)
-        ],
-    )
+    """`i d i o t`, `i.d.i.o.t`: characters that stand alone, with the same sign between all of them, become words."""
+    replacements = []
+    for match in _SPACED_WORD.finditer(view.text):
+        start, end = match.span()
+        # Checked here, not by a lookahead: failing in the regex would read a long run again from each of its letters.
+        if _WORD_GOES_ON.match(view.text, end):
+            end -= len(match[1]) + 1
+        word = _close_up(view.text[start : end : len(match[1]) + 1], match[1])
+        if word is not None:
+            replacements.append((start, end, word))
+    return _replace(view, replacements)
 
 
-def _undo_repeats(view: View) -> View:
-    return _drop(view, [(match.start() + 1, match.end()) for match in _REPEATED.finditer(view.text)])
+def _close_up(letters: str, sign: str) -> str | None:
+    """Letters that stood apart, cut into words where they make several; None where they were no word."""
+    if any("a" <= letter <= "z" for letter in letters.lower()):
+        letters = letters.translate(look_alikes.LETTERS)
+    if len(letters) < 3 or sum(letter.isalpha() for letter in letters) * 2 <= len(letters):
+        return None
+    if len(letters) < _MIN_SPACED_LETTERS:
+        return letters if lexicon().is_harmful(letters) or _is_short_word(letters, sign) else None
+    ends = lexicon().cut(letters.lower())
+    if ends is None:
+        return letters if letters.isascii() and len(letters) <= _MAX_UNKNOWN_LETTERS else None
+    return " ".join(letters[start:end] for start, end in pairwise([0, *ends]))
 
 
-def _drop(view: View, ranges: Sequence[tuple[int, int]]) -> View:
-    """The view without the given ranges, which are in order and do not overlap."""
-    if not ranges:
+def _is_short_word(letters: str, sign: str) -> bool:
+    """Three letters may be initials (`U.S.A.`) or a list (`a b c`); `y o u` and `h/i/s` are words."""
+    if sign == "." or letters.isupper():
+        return False
+    return lexicon().is_frequent(letters) if sign == " " else lexicon().is_known(letters)
+
+
+def _undo_splits(view: View) -> View:
+    """`id iot`: neighbouring fragments that make a harmful word and are not all words themselves."""
+    words = list(_LETTERS.finditer(view.text))
+    replacements: list[tuple[int, int, str]] = []
+    position = 0
+    for first, word in enumerate(words):
+        if word.start() < position:
+            continue
+        for last in range(first + 1, min(first + _MAX_FRAGMENTS, len(words))):
+            if view.text[words[last - 1].end() : words[last].start()] != " ":
+                break
+            fragments = view.text[word.start() : words[last].end()].lower().split(" ")
+            if lexicon().is_split(fragments):
+                position = words[last].end()
+                replacements.append((word.start(), position, "".join(fragments)))
+                break
+    return _replace(view, replacements)
+
+
+def _undo_spelling(view: View, spell: Callable[[str], str | None]) -> View:
+    known: dict[str, list[tuple[int, int, str]]] = {}
+    replacements = []
+    for start, token in _tokens(view.text):
+        # A text that repeats itself is read once, here as by the model.
+        if token not in known:
+            known[token] = _spell_out(token, spell)
+        replacements += [(start + first, start + last, word) for first, last, word in known[token]]
+    return _replace(view, replacements)
+
+
+def _tokens(text: str) -> Iterator[tuple[int, str]]:
+    """What stands between spaces and where; of what is longer than any word, the pieces between its signs."""
+    for token in _TOKEN.finditer(text):
+        if len(token[0]) <= _MAX_TOKEN:
+            yield token.start(), token[0]
+        else:
+            pieces = _PIECE.finditer(token[0])
+            yield from ((token.start() + piece.start(), piece[0]) for piece in pieces if len(piece[0]) <= _MAX_TOKEN)
+
+
+def _spell_out(token: str, spell: Callable[[str], str | None]) -> list[tuple[int, int, str]]:
+    """The parts of a token that are disguised: start, end, and what they stand for."""
+    core = token.strip(_EDGES)
+    start = token.find(core)
+    if lexicon().is_known(core) or _ADDRESS.search(token) or _NUMBER.fullmatch(token):
+        return []
+    if _PARTS.fullmatch(core):
+        return _spell_out_parts(core, start, spell)
+    # Signs at an edge may be letters, as in `$h!t` and `(unt`, or enclose: brackets in pairs do.
+    pieces = dict.fromkeys((core,) if ")" in token else (core, token.strip(_SENTENCE_MARKS), token))
+    found = [(token.find(piece), piece, word) for piece in pieces if (word := spell(piece))]
+    found.sort(key=lambda reading: not lexicon().is_harmful(reading[2]))
+    # `@alice` and `#1` name somebody or something.
+    is_name = token[0] in "@#" and not (found and lexicon().is_harmful(found[0][2]))
+    return [] if is_name else [(begin, begin + len(piece), word) for begin, piece, word in found[:1]]
+
+
+def _spell_out_parts(core: str, start: int, spell: Callable[[str], str | None]) -> list[tuple[int, int, str]]:
+    """`i-diot` is one word, `stupid-lookng` are two."""
+    parts = list(_LETTERS.finditer(core))
+    if lexicon().is_split([part[0].lower() for part in parts]):
+        return [(start, start + len(core), "".join(part[0].lower() for part in parts))]
+    return [(start + part.start(), start + part.end(), word) for part in parts if (word := spell(part[0])) is not None]
+
+
+def _replace(view: View, replacements: Sequence[tuple[int, int, str]]) -> View:
+    """The view with ranges replaced by words; the ranges are in order and do not overlap.
+
+    The characters of a word are spread evenly over the range that it replaces.
+    """
+    if not replacements:
         return view
-    characters: list[str] = []
+    pieces: list[str] = []
     starts: list[int] = []
     position = 0
-    for start, end in [*ranges, (len(view.text), len(view.text))]:
-        characters.append(view.text[position:start])
+    for start, end, word in replacements:
+        pieces += [view.text[position:start], word]
         starts.extend(view.starts[position:start])
+        starts.extend(view.starts[start + index * (end - start) // len(word)] for index in range(len(word)))
         position = end
-    return View("".join(characters), [*starts, view.starts[len(view.text)]])
+    pieces.append(view.text[position:])
+    starts.extend(view.starts[position : len(view.text)])
+    return View("".join(pieces), [*starts, view.starts[len(view.text)]])

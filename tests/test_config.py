@@ -1,0 +1,101 @@
+"""Recipes: what cannot be used stops at once, with one sentence that names the file, the line and the mend."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.recipes import RECIPE, write_recipe
+from training.config import RECIPES, RecipeError, load_recipe
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
+def test_every_recipe_that_ships_can_be_read(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert any(source.natural for source in recipe.sources)
+
+
+def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe 'nonsense': there are .*olid, starter"):
+        load_recipe("nonsense")
+
+
+def refusal(path: Path) -> str:
+    """Return the sentence that a recipe is refused with."""
+    with pytest.raises(RecipeError) as refused:
+        load_recipe(path)
+    message = str(refused.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message.removeprefix(str(path))
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_keys_there_are(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, RECIPE.replace("[split]", "[train]\nepoch = 3\n\n[split]"))
+    message = refusal(path)
+    assert message.startswith(" line 13: unknown key 'epoch' in [train]; remove it or use one of ")
+    assert "epochs" in message
+
+
+def test_an_unknown_key_of_a_source_is_named(tmp_path: Path) -> None:
+    message = refusal(write_recipe(tmp_path, RECIPE.replace("natural = true", "natrual = true")))
+    assert message.startswith(" line 20: unknown key 'natrual' in [sources]")
+
+
+def test_a_value_of_the_wrong_type_is_named_with_its_line(tmp_path: Path) -> None:
+    message = refusal(write_recipe(tmp_path, test='test = "a lot"'))
+    assert message.startswith(" line 13: ")
+    assert "float" in message
+
+
+def test_a_category_without_a_source_is_named(tmp_path: Path) -> None:
+    message = refusal(write_recipe(tmp_path, categories='categories = ["rude", "loud", "odd"]'))
+    assert message == " line 5: no source speaks of category 'odd'; map it under [sources.labels]"
+
+
+def test_a_mapping_to_a_category_that_is_not_there_is_named(tmp_path: Path) -> None:
+    message = refusal(
+        write_recipe(tmp_path, labels__loud='labels.shrill = { column = "loud" }', categories='categories = ["rude"]')
+    )
+    assert message == " line 22: source 'comments' maps 'shrill', which is not in categories"
+
+
+def test_a_target_of_a_category_that_is_not_there_is_named(tmp_path: Path) -> None:
+    content = RECIPE.replace("[split]", "[targets]\nodd = { review_precision = 0.5 }\n\n[split]")
+    assert " line 13: 'odd' is not in categories" in refusal(write_recipe(tmp_path, content))
+
+
+def test_a_binary_recipe_has_one_category(tmp_path: Path) -> None:
+    assert 'a "binary" recipe has one category' in refusal(write_recipe(tmp_path, problem='problem = "binary"'))
+
+
+@pytest.mark.parametrize("how", ["{}", '{ votes = "yes" }', '{ column = "rude", value = 1 }'])
+def test_a_mapping_without_a_way_or_with_several_is_refused(how: str, tmp_path: Path) -> None:
+    message = refusal(write_recipe(tmp_path, labels__rude=f"labels.rude = {how}"))
+    assert message.startswith(" line 21: source 'comments' maps 'rude' in no way or in several; give column")
+
+
+def test_a_constant_outside_0_to_1_is_refused(tmp_path: Path) -> None:
+    message = refusal(write_recipe(tmp_path, labels__loud="labels.loud = { value = 2 }"))
+    assert message == " line 22: source 'comments' maps 'loud' to 2; a label is a probability from 0 to 1"
+
+
+def test_a_single_label_recipe_knows_every_label(tmp_path: Path) -> None:
+    message = refusal(write_recipe(tmp_path, problem='problem = "single-label"'))
+    assert "source 'comments' of a \"single-label\" recipe maps categories; give label" in message
+
+
+def test_bias_is_measured_of_a_category_there_is(tmp_path: Path) -> None:
+    content = RECIPE.replace("[split]", '[measure]\nidentity_templates = "terms.csv.gz"\n\n[split]')
+    message = refusal(write_recipe(tmp_path, content))
+    assert message.startswith(" line 13: identity_category is 'toxicity', which is not in categories")
+
+
+def test_a_recipe_whose_figures_could_be_taken_on_nothing_is_refused(tmp_path: Path) -> None:
+    assert "no source is natural = true" in refusal(write_recipe(tmp_path, natural="natural = false"))
+
+
+def test_a_file_that_is_not_toml_is_refused_with_the_line(tmp_path: Path) -> None:
+    message = refusal(write_recipe(tmp_path, problem="problem = multi-label"))
+    assert "is not TOML" in message
+    assert "line 4" in message
