@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.config import Level
-from training.levels import fit_levels, levels_table, measure_levels
+from training.levels import fit_levels, fit_scales, levels_table, measure_levels
 
 UNKNOWN = math.nan
 CATEGORIES = ["offensive", "individual", "group", "other"]
@@ -108,3 +108,14 @@ def test_the_table_has_a_line_for_each_level_and_class() -> None:
         ("level C: F1 of group", 0, None, None, None),
         ("level C: F1 of other", 0, None, None, None),
     )
+
+
+def test_a_rare_category_wins_where_its_score_is_high_for_it() -> None:
+    scores = np.array([[0.9, 0.8, 0.1, 0.0]] * 8 + [[0.9, 0.7, 0.4, 0.0]] * 2)
+    labels = np.array([[1, 1, 0, 0]] * 8 + [[1, 0, 1, 0]] * 2, dtype=float)
+    scales = fit_scales([AIM, OFFENSIVE], CATEGORIES, scores, labels)
+    [plain] = measure_levels([AIM], CATEGORIES, scores, labels, {})
+    [scaled] = measure_levels([AIM], CATEGORIES, scores / scales, labels, {})
+    assert plain.f1 == {"individual": 0.8889, "group": 0.0}
+    assert scaled.f1 == {"individual": 1.0, "group": 1.0}
+    assert scales[0] == 1.0

@@ -7,7 +7,7 @@ import msgspec
 from moderato.artifact import Manifest
 from moderato.policy import default_policy
 from moderato.scorer import Scored, Scorer
-from moderato.text import normalize
+from moderato.text import VERSION, normalize
 from training.evaluation import Robustness, Trick
 from training.robustness import measure_robustness, telling_words
 from training.tricks import TRAINED, TRICKS
@@ -21,7 +21,7 @@ class OneWordScorer(Scorer):
         self.manifest = msgspec.convert(
             {
                 "name": "one-word", "version": "1", "description": "", "created": "", "window_tokens": 128,
-                "overlap_tokens": 32, "normalizer": 1, "encoder": {"name": "", "licence": ""}, "metrics": {},
+                "overlap_tokens": 32, "normalizer": VERSION, "encoder": {"name": "", "licence": ""}, "metrics": {},
                 "files": {},
                 "dataset": {"name": "", "version": "", "digest": ""},
                 "categories": [{"name": "insult", **category}, {"name": "topic", **category, "review": None}],

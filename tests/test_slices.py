@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from moderato.artifact import Calibration, Category, DatasetRecord, EncoderRecord, Manifest, Problem
+from moderato.text import VERSION
 from training.dataset import Row
 from training.evaluation import Slice
 from training.slices import (
@@ -36,7 +37,7 @@ def manifest(problem: Problem = Problem.MULTI_LABEL, second_review: float | None
         ),
         window_tokens=16,
         overlap_tokens=4,
-        normalizer=1,
+        normalizer=VERSION,
         encoder=EncoderRecord("none", "none"),
         dataset=DatasetRecord("made", "1", "1"),
         metrics={},

@@ -11,9 +11,13 @@ from training.figures import CLASS_FIGURES, Counts, Floats, class_figures, estim
 
 NOTE = (
     "Macro-F1 as in SemEval 2019 task 6 (Zampieri et al. 2019). A level of one category is decided by the threshold "
-    "whose macro-F1 was highest on validation, one of several by the highest score; a level below another is measured "
-    "on the texts that truly have the category above it."
+    "whose macro-F1 was highest on validation, one of several by the highest score in relation to how frequent the "
+    "category is, as far as that helped on validation; a level below another is measured on the texts that truly have "
+    "the category above it."
 )
+
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How much of a category's frequency is divided out of its score before scores are compared: none to all."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,20 @@ def fit_levels(levels: Sequence[Level], categories: Sequence[str], scores: Float
         for level in levels
         if len(level.categories) == 1
     }
+
+
+def fit_scales(levels: Sequence[Level], categories: Sequence[str], scores: Floats, labels: Floats) -> Floats:
+    """What to divide each category's scores by before levels are fitted and measured, shape (category,).
+
+    Calibrated scores of a rare category seldom are the highest, and macro-F1 counts it like the others. So the
+    categories of a level are divided by a power of their frequency, the one with the highest macro-F1 on these texts.
+    """
+    scales = np.ones(len(categories))
+    for level in levels:
+        texts = _known(level, categories, scores, labels)
+        if len(level.categories) > 1 and len(texts.true):
+            scales[[categories.index(name) for name in level.categories]] = _best_scales(texts)
+    return scales
 
 
 def measure_levels(
@@ -93,6 +111,19 @@ def _known(level: Level, categories: Sequence[str], scores: Floats, labels: Floa
         return _Decided((f"not {name}", name), true, scores[known][:, columns])
     known &= (chosen >= 0.5).any(axis=1)  # a text of none of the classes has no right answer
     return _Decided(level.categories, chosen[known].argmax(axis=1), scores[known][:, columns])
+
+
+def _best_scales(texts: _Decided) -> Floats:
+    classes = len(texts.classes)
+    share = np.maximum(np.bincount(texts.true, minlength=classes), 1) / len(texts.true)  # (class,)
+    ways: list[Floats] = [share**power for power in POWERS]
+    found = [_macro_f1_of(texts.true, _decide(texts.scores / way, None), classes) for way in ways]
+    return ways[int(np.argmax(found))]
+
+
+def _macro_f1_of(true: Counts, decided: Counts, classes: int) -> float:
+    sample = measure(class_figures(true, decided, classes), len(true), seed=0, resamples=1)
+    return float(sample.found[CLASS_FIGURES.index("macro_f1")])
 
 
 def _best_threshold(texts: _Decided) -> float:

@@ -44,6 +44,9 @@ def _levels(recipe: Recipe, scorer: Scorer, held_out: HeldOut) -> list[Table]:
         return []
     judged = held_out.validation, held_out.test
     scores = [np.array([list(scorer.calibrate(logits).values()) for logits in each.logits]) for each in judged]
+    # Of a level's categories the rare ones would hardly ever have the highest score.
+    scales = levels.fit_scales(recipe.levels, recipe.categories, scores[0], held_out.validation.labels)
+    scores = [each / scales for each in scores]
     thresholds = levels.fit_levels(recipe.levels, recipe.categories, scores[0], held_out.validation.labels)
     natural = held_out.natural
     found = levels.measure_levels(

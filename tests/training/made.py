@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from moderato.artifact import DatasetRecord, EncoderRecord, Manifest, Problem
+from moderato.text import VERSION
 from training.config import Encoder, Recipe, Source, Target
 from training.dataset import Row
 from training.evaluate import HeldOut, Judged, choose, evaluate
@@ -58,7 +59,7 @@ def manifest(made: Recipe) -> Manifest:
         categories=(),
         window_tokens=128,
         overlap_tokens=32,
-        normalizer=1,
+        normalizer=VERSION,
         encoder=EncoderRecord("none", "none"),
         dataset=DatasetRecord("made", "1", "1"),
         metrics={},
