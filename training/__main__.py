@@ -17,7 +17,7 @@ from training import dataset
 from training.config import Recipe, RecipeError, load_recipe
 from training.evaluation import Evaluation
 from training.export import ExportError
-from training.measures import figures_of
+from training.measures import figures_of, templates_of
 from training.smoke import smoke as make_smoke
 
 if TYPE_CHECKING:
@@ -203,9 +203,7 @@ def _recipe(name: str, smoke: bool, seed: int | None) -> Recipe:
 
 def _check(recipe: Recipe, data: Path, export_python: str) -> None:
     """Stop before the training for what would stop after it."""
-    templates = recipe.measure.identity_templates
-    if templates is not None and not (data / templates).is_file():
-        raise RecipeError(f"{recipe.file}: [measure] needs {data / templates}; put it there or remove the key")
+    templates_of(recipe, data)
     if not Path(export_python).is_file():
         raise ExportError(f"no Python at {export_python}; `make export-environment` makes the one that exports")
 

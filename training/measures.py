@@ -39,6 +39,16 @@ def measures(recipe: Recipe, dataset_folder: Path, sources: Path) -> Complete:
     return complete
 
 
+def templates_of(recipe: Recipe, sources: Path) -> Path | None:
+    """The file of identity phrases, if the recipe asks for one. Raises RecipeError when it is not there."""
+    if recipe.measure.identity_templates is None:
+        return None
+    path = sources / recipe.measure.identity_templates
+    if not path.is_file():
+        raise RecipeError(f"{recipe.file}: [measure] needs {path}, which is not there; put it there or remove the key")
+    return path
+
+
 def _levels(recipe: Recipe, scorer: Scorer, held_out: HeldOut) -> list[Table]:
     if not recipe.levels:
         return []
@@ -74,11 +84,9 @@ def _summaries(recipe: Recipe, dataset_folder: Path, scorer: Scorer, held_out: H
 def _bias(recipe: Recipe, dataset_folder: Path, sources: Path, scorer: Scorer) -> tuple[Bias, ...]:
     """By identity term, on templates and on sentences of our own that no training text is like."""
     asked = recipe.measure
-    if asked.identity_templates is None:
+    path = templates_of(recipe, sources)
+    if path is None:
         return ()
-    path = sources / asked.identity_templates
-    if not path.is_file():
-        raise RecipeError(f"{recipe.file}: [measure] needs {path}, which is not there; put it there or remove the key")
     trained = {content_hash(row.text) for row in dataset.load(dataset_folder, "train")}
     groups = bias.subsets(bias.read_phrases(path), trained) | {"our own sentences": bias.sentences()}
     reports = {
