@@ -23,10 +23,10 @@ export ORT_DISABLE_TELEMETRY := 1
 export PORT DATA_DIR
 export EXPORT_PYTHON := $(CURDIR)/$(EXPORT_VENV)/bin/python
 
-.PHONY: help serve test check train export-environment tune mlflow bench openapi lock clean
+.PHONY: help serve test check train export-environment tune mlflow bench demo-loop openapi lock clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve ## Run the API on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
 	@exec $(VENV)/bin/moderato serve
@@ -40,9 +40,9 @@ check: $(VENV)/.test ## Lint, check the format and the types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-train: $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Train a model by its recipe (RECIPE=, DATA_DIR=, SMOKE=1, SEEDS=3, PROCESSES=2, PROFILE=1)
-	$(TRAINING) $(if $(SEEDS),seeds,run) $(RECIPE) --data $(TRAIN_DATA) $(if $(SMOKE),--smoke) $(if $(SEEDS),--count $(SEEDS)) \
-	  $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(PROFILE),--profile)
+train: $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Train a model by its recipe (RECIPE=, DATA_DIR=, DATASET=, PARENT=, SMOKE=1, SEEDS=3, ...)
+	$(TRAINING) $(if $(SEEDS),seeds,run) $(RECIPE) $(if $(wildcard $(TRAIN_DATA)),--data $(TRAIN_DATA)) $(if $(SMOKE),--smoke) $(if $(SEEDS),--count $(SEEDS)) \
+	  $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(PROFILE),--profile) $(if $(DATASET),--dataset $(DATASET)) $(if $(PARENT),--parent $(PARENT))
 
 export-environment: $(EXPORT_VENV)/.export
 
@@ -53,8 +53,11 @@ mlflow: $(MLFLOW_VENV)/.mlflow ## Open the page of all training runs on http://1
 	MLFLOW_DISABLE_TELEMETRY=true $(MLFLOW_VENV)/bin/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
 	  --backend-store-uri sqlite:///$(CURDIR)/build/mlflow.db --default-artifact-root $(CURDIR)/build/mlflow-artifacts
 
-bench: $(VENV)/.test ## Kill a server 2,000 writes long and count what it lost
+bench: $(VENV)/.test ## Kill a server 10,000 writes long and count what it lost
 	$(VENV)/bin/python -m bench.crash
+
+demo-loop: $(VENV)/.serve $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Corrections, annotators, new dataset, training, promotion (DATA_DIR=)
+	PYTHONPATH=functions:. $(VENV)/bin/python -m bench.demo_loop --data $(TRAIN_DATA) --train-python $(TRAIN_PYTHON)
 
 openapi: $(VENV)/.serve ## Write openapi.json from the request and response types
 	$(VENV)/bin/python -m moderato.openapi > openapi.json.part

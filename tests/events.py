@@ -1,8 +1,9 @@
 """Events as API Gateway sends them (HTTP API, payload 2.0), for tests that come in by the front door."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -14,16 +15,23 @@ def event(
     headers: Mapping[str, str] | None = None,
     subject: str | None = None,
     is_base64: bool = False,
+    query: Mapping[str, str] | None = None,
+    groups: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the event of one request; a `body` that is not a string is sent as JSON, `subject` is the token's."""
+    """Return the event of one request; a `body` that is not a string is sent as JSON.
+
+    `subject` and `groups` are the token's.
+    """
     given = {} if body is None else {"body": body if isinstance(body, str) else json.dumps(body)}
     defaults = {} if body is None else {"content-type": "application/json"}
-    authorizer = {} if subject is None else {"authorizer": {"jwt": {"claims": {"sub": subject}, "scopes": []}}}
+    claims = {"sub": subject, **({"cognito:groups": f"[{' '.join(groups)}]"} if groups else {})}
+    authorizer = {} if subject is None else {"authorizer": {"jwt": {"claims": claims, "scopes": []}}}
     return {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
-        "rawQueryString": "",
+        "rawQueryString": urlencode(query or {}),
+        **({"queryStringParameters": dict(query)} if query else {}),
         "headers": defaults | {name.lower(): value for name, value in (headers or {}).items()},
         "requestContext": {
             "apiId": "test",

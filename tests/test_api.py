@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from feedback.app import Handler, create_app
-from moderato.api import create_resolver, respond
+from moderato.api import Caller, caller_of_token, create_resolver, respond
 from moderato.sqlite import SqliteStore
 from tests.events import event, send
 from tests.records import decision, logger_to
@@ -137,9 +138,7 @@ def test_a_wrong_method_is_told_the_right_ones(app: Handler, method: str, path: 
     assert allow in json.loads(answer["body"])["detail"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/nothing", "/feedback/", "/decisions", "/decisions/", "/decisions/a/b", "/\ud800"]
-)
+@pytest.mark.parametrize("path", ["/", "/nothing", "/feedback/", "/review", "/decisions/", "/decisions/a/b", "/\ud800"])
 def test_an_unknown_path_is_a_404_that_says_where_the_routes_are(app: Handler, path: str) -> None:
     status, problem = send(app, "GET", path)
     assert status == 404
@@ -151,6 +150,25 @@ def test_an_unknown_decision_is_a_404(app: Handler, name: str) -> None:
     status, problem = send(app, "GET", f"/decisions/{name}")
     assert status == 404
     assert "no such decision is stored" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "caller"),
+    [
+        ({"sub": "ada", "cognito:groups": "[adjudicators]"}, Caller("ada", is_adjudicator=True)),
+        ({"sub": "ada", "cognito:groups": "[moderators adjudicators]"}, Caller("ada", is_adjudicator=True)),
+        ({"sub": "ada", "cognito:groups": ["adjudicators"]}, Caller("ada", is_adjudicator=True)),
+        ({"sub": "ada", "cognito:groups": "[adjudicators-in-training]"}, Caller("ada")),
+        ({"sub": "ada", "cognito:groups": 7}, Caller("ada")),
+        ({"sub": "ada"}, Caller("ada")),
+        ({"sub": "", "cognito:groups": "[adjudicators]"}, Caller("local")),
+        ({}, Caller("local")),
+    ],
+)
+def test_who_calls_and_may_adjudicate_is_what_the_token_claims(claims: dict[str, object], caller: Caller) -> None:
+    sent = event("GET", "/reviews")
+    sent["requestContext"]["authorizer"] = {"jwt": {"claims": claims}}
+    assert caller_of_token(APIGatewayProxyEventV2(sent)) == caller
 
 
 def test_an_unexpected_error_is_a_500_that_tells_nothing(tmp_path: Path) -> None:

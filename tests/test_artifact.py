@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from moderato.artifact import MANIFEST, Problem, load_manifest, record_file, write_manifest
+from moderato.artifact import MANIFEST, Problem, load_manifest, manifest_digest, record_file, write_manifest
 from moderato.errors import BrokenModel
 from moderato.scorer import Scorer
 from tests.conftest import STARTER
@@ -112,3 +112,20 @@ def test_a_manifest_of_an_older_release_without_newer_fields_still_loads(model: 
     content["sha256"] = hashlib.sha256(sorted_content.encode()).hexdigest()
     (model / MANIFEST).write_text(json.dumps(content))
     assert load_manifest(model).problem is Problem.MULTI_LABEL
+
+
+def test_a_manifest_from_before_there_were_parents_keeps_its_digest(model: Path) -> None:
+    manifest = load_manifest(model)
+    assert manifest.parent is None
+    assert manifest_digest(manifest) == manifest.sha256
+    write_manifest(model, manifest)
+    assert b"parent" not in (model / MANIFEST).read_bytes()
+
+
+def test_the_parent_of_a_model_is_under_its_digest(model: Path) -> None:
+    child = msgspec.structs.replace(load_manifest(model), parent="a" * 64)
+    write_manifest(model, child)
+    assert load_manifest(model).parent == "a" * 64
+    content = (model / MANIFEST).read_text()
+    (model / MANIFEST).write_text(content.replace("a" * 64, "b" * 64))
+    assert "expected sha256" in refusal(model)

@@ -1,5 +1,6 @@
 """Recipes: what cannot be used stops at once, with one sentence that names the file, the line and the mend."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from training.config import RECIPES, RecipeError, load_recipe
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
 def test_every_recipe_that_ships_can_be_read(name: str) -> None:
     recipe = load_recipe(name)
-    assert recipe.name == name
+    assert recipe.name == (recipe.extends or name)
     assert any(source.natural for source in recipe.sources)
 
 
@@ -99,3 +100,90 @@ def test_a_file_that_is_not_toml_is_refused_with_the_line(tmp_path: Path) -> Non
     message = refusal(write_recipe(tmp_path, problem="problem = multi-label"))
     assert "is not TOML" in message
     assert "line 4" in message
+
+
+BASE = (
+    RECIPE
+    + """
+[train]
+epochs = 3
+batch_size = 8
+bf16 = true
+
+[blend]
+blends = 10
+rows = 10
+learning_rate = 1e-5
+share = 0.5
+"""
+)
+
+
+def write_next(folder: Path, content: str) -> Path:
+    """Write a recipe beside `own.toml`, which has a second phase."""
+    write_recipe(folder, BASE)
+    path = folder / "next.toml"
+    path.write_text(content)
+    return path
+
+
+def test_a_recipe_is_the_one_that_it_extends_but_for_the_keys_that_it_gives(tmp_path: Path) -> None:
+    path = write_next(tmp_path, 'extends = "own.toml"\nversion = "1.1.0"\n[train]\nepochs = 1\nbf16 = false\n')
+    recipe = load_recipe(path)
+    assert (recipe.name, recipe.version, recipe.file) == ("own", "1.1.0", str(path))
+    assert (recipe.train.epochs, recipe.train.batch_size, recipe.train.bf16) == (1, 8, False)
+    assert recipe.blend is not None
+    assert [source.name for source in recipe.sources] == ["comments"]
+
+
+def test_a_list_is_replaced_and_what_is_set_to_false_is_taken_out(tmp_path: Path) -> None:
+    recipe = load_recipe(
+        write_next(tmp_path, 'extends = "own.toml"\nlimits = ["One."]\nblend = false\n[train]\nepochs = false\n')
+    )
+    assert recipe.blend is None
+    assert recipe.limits == ("One.",)
+    assert recipe.train.epochs == 2
+
+
+def test_a_recipe_may_extend_one_that_extends_another(tmp_path: Path) -> None:
+    write_next(tmp_path, 'extends = "own.toml"\nblend = false\n')
+    third = tmp_path / "third.toml"
+    third.write_text('extends = "next.toml"\nversion = "3"\n')
+    recipe = load_recipe(third)
+    assert (recipe.version, recipe.blend) == ("3", None)
+
+
+def test_recipes_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    message = refusal(write_next(tmp_path, '\nextends = "next.toml"\n'))
+    assert message == " line 2: extends 'next.toml', which extends this recipe; one of them must stand alone"
+
+
+def test_a_recipe_that_is_not_there_cannot_be_extended(tmp_path: Path) -> None:
+    message = refusal(write_next(tmp_path, 'extends = "nonsense"\n'))
+    assert message.startswith(" line 1: extends 'nonsense', which is no recipe: there are ")
+    assert " line 1: extends is no text" in refusal(write_next(tmp_path, "extends = 1\n"))
+
+
+def test_a_wrong_key_of_a_recipe_that_extends_is_named_with_its_own_line(tmp_path: Path) -> None:
+    message = refusal(write_next(tmp_path, 'extends = "own.toml"\n\n[train]\nepoch = 1\n'))
+    assert message.startswith(" line 4: unknown key 'epoch' in [train]")
+
+
+def test_a_wrong_recipe_that_is_extended_is_named(tmp_path: Path) -> None:
+    path = write_next(tmp_path, 'extends = "own.toml"\n')
+    write_recipe(tmp_path, BASE, epochs="epochs = true")
+    with pytest.raises(RecipeError, match=r"own\.toml line 27: "):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("line", ["replay = -1", "repeat = 0", "share = 0.0", "share = 1.5"])
+def test_a_knob_outside_its_range_is_refused_with_it(line: str, tmp_path: Path) -> None:
+    message = refusal(write_next(tmp_path, f'extends = "own.toml"\n[train]\n{line}\n'))
+    assert re.match(r" line 3: Expected `(int|float)` (>=|>|<=) ", message)
+
+
+def test_the_short_retraining_is_the_starter_that_goes_on() -> None:
+    starter, short = load_recipe("starter"), load_recipe("starter-next")
+    assert (short.name, short.problem, short.categories) == (starter.name, starter.problem, starter.categories)
+    assert (short.targets, short.serve, short.sources) == (starter.targets, starter.serve, starter.sources)
+    assert (starter.encoder.model, short.encoder.model) == (None, "models/starter")

@@ -140,3 +140,35 @@ def test_a_document_is_never_in_two_splits(tmp_path: Path) -> None:
     assert len(splits) == 40
     assert all(len(found) == 1 for found in splits.values())
     assert sum(row.labels["summary"] == 1.0 for row in rows) == 40
+
+
+def test_a_version_is_adopted_as_it_is_without_its_sources(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    loaded = load_recipe(recipe)
+    version = dataset.build(loaded, sources, tmp_path / "version")
+    folder = dataset.adopt(loaded, version, tmp_path / "run" / "dataset")
+    assert dataset.describe(folder) == dataset.describe(version)
+    assert rows_of(folder) == rows_of(version)
+
+
+def test_a_version_that_was_changed_is_not_adopted(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    loaded = load_recipe(recipe)
+    version = dataset.build(loaded, sources, tmp_path / "version")
+    with (version / "test.jsonl").open("a") as file:
+        file.write("\n")
+    with pytest.raises(RecipeError, match=r"test\.jsonl is not the file that dataset\.json describes"):
+        dataset.adopt(loaded, version, tmp_path / "run" / "dataset")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_version_about_other_categories_is_not_adopted(recipe: Path, sources: Path, tmp_path: Path) -> None:
+    version = dataset.build(load_recipe(recipe), sources, tmp_path / "version")
+    other = load_recipe(write_recipe(tmp_path, RECIPE.replace("loud", "shrill")))
+    with pytest.raises(
+        RecipeError, match=r"is about rude, loud, but .* about rude, shrill; name a dataset of the same"
+    ):
+        dataset.adopt(other, version, tmp_path / "run" / "dataset")
+
+
+def test_a_folder_without_a_dataset_is_not_adopted(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"nowhere is no dataset: .*dataset\.json no such file"):
+        dataset.adopt(load_recipe(recipe), tmp_path / "nowhere", tmp_path / "run" / "dataset")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from training.duplicates import near_duplicates
+from training.duplicates import near_duplicates, repeats
 
 HELD_OUT = "The committee will publish the minutes of its meeting on Thursday afternoon, as it always does."
 
@@ -89,3 +89,13 @@ def _changed(chance: random.Random, text: str, changes: int) -> list[str]:
     for place in chance.sample(range(len(letters)), changes):
         letters[place] = chance.choice("mnop")
     return letters
+
+
+def test_of_texts_that_are_alike_the_first_stands() -> None:
+    other = "Quite another matter altogether, without a word in common."
+    assert repeats([HELD_OUT, other, HELD_OUT.upper() + " Yes.", "No!", "no", HELD_OUT]) == [2, 4, 5]
+
+
+def test_what_only_a_repeat_is_like_stands_too() -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"  # 22 sets of five letters; 26 and 30 in the other two: 22/26, 26/30, 22/30
+    assert repeats([letters, letters + "1234", letters + "12345678"]) == [1]

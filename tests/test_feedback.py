@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from feedback.app import Handler, create_app
+from moderato.decisions import ModelName
 from moderato.policy import Action
+from moderato.reviews import ReviewReason, Status, review_id_of
 from moderato.sqlite import SqliteStore
 from tests.events import send
 from tests.records import decision, logger_to
@@ -20,7 +23,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """Open a store that holds one decision: `d_1`, to review an insult."""
-    store = SqliteStore(tmp_path / "moderato.db")
+    store = SqliteStore(tmp_path / "moderato.db", clock=lambda: NOON)
     store.record_decisions([decision()])
     yield store
     store.close()
@@ -87,14 +90,82 @@ def test_an_allowed_text_that_is_labelled_harmful_queues_a_review(app: Handler, 
     assert give(app, {"decision_id": "d_2", "labels": {"insult": True}})[1]["review_queued"] is True
 
 
-@pytest.mark.parametrize(
-    ("said", "queued"), [({"correct": True}, False), ({"correct": False}, True), ({"labels": {"insult": False}}, True)]
-)
-def test_a_text_without_a_decision_is_reviewed_when_labelled_or_wrong(
-    app: Handler, said: dict[str, Any], queued: bool
+def test_a_text_without_a_decision_is_reviewed_when_labelled(app: Handler, store: SqliteStore) -> None:
+    status, answer = give(app, {"text": "you nice fool", "labels": {"insult": False}})
+    assert (status, answer["review_queued"], answer["decision_id"]) == (201, True, None)
+    (review,) = store.list_reviews(Status.WAITING, 10).records
+    assert (review.text, review.reason, review.decision_id) == ("you nice fool", ReviewReason.DISAGREEMENT, None)
+    assert (review.scores, review.reasons, review.action, review.model) == ({}, [], None, None)
+
+
+@pytest.mark.parametrize("correct", [True, False])
+def test_a_text_without_a_decision_cannot_be_called_right_or_wrong(app: Handler, correct: bool) -> None:
+    status, problem = give(app, {"text": "you fool", "correct": correct})
+    assert status == 400
+    assert "`labels` of the text instead" in problem["detail"]
+
+
+def test_disagreement_queues_the_review_of_the_decision(app: Handler, store: SqliteStore) -> None:
+    give(app, {"decision_id": "d_1", "correct": False})
+    (review,) = store.list_reviews(Status.WAITING, 10).records
+    assert (review.decision_id, review.text, review.action) == ("d_1", "you fool", Action.REVIEW)
+    assert (review.scores, review.model) == ({"insult": 0.9, "threat": 0.1}, ModelName("starter", "1.0.0"))
+    assert (review.created, review.status) == ("2026-11-21T12:00:00+00:00", Status.WAITING)
+
+
+def test_any_number_of_reports_of_one_thing_queue_it_once(app: Handler, store: SqliteStore) -> None:
+    for moderator in ("mia", "noa"):
+        give(app, {"decision_id": "d_1", "correct": False}, subject=moderator)
+        give(app, {"text": "You fool", "labels": {"insult": False}}, subject=moderator)
+        give(app, {"text": "you, FOOL!", "labels": {"insult": False}}, subject=moderator)
+    assert len(store.list_reviews(Status.WAITING, 10).records) == 2
+
+
+def test_agreeing_feedback_names_the_review_too_so_that_its_giver_counts_as_a_reporter(
+    app: Handler, store: SqliteStore
 ) -> None:
-    status, answer = give(app, {"text": "you fool", **said})
-    assert (status, answer["review_queued"], answer["decision_id"]) == (201, queued, None)
+    give(app, {"decision_id": "d_1", "correct": True}, subject="mia")
+    (given,) = store.feedback_of_review(review_id_of("d_1", None))
+    assert given.moderator == "mia"
+
+
+def test_feedback_and_review_are_kept_as_long_as_the_decision(app: Handler, store: SqliteStore) -> None:
+    store.record_decisions([decision(decision_id="d_2", expires=1_900_000_000)])
+    give(app, {"decision_id": "d_2", "correct": False})
+    (review,) = store.list_reviews(Status.WAITING, 10).records
+    assert review.expires == 1_900_000_000
+    assert store.feedback_of("d_2")[0].expires == 1_900_000_000
+
+
+def test_feedback_without_a_decision_is_kept_for_180_days(app: Handler, store: SqliteStore) -> None:
+    give(app, {"text": "you nice fool", "labels": {"insult": False}})
+    (review,) = store.list_reviews(Status.WAITING, 10).records
+    # 20 May 2027, 12:00 UTC
+    assert review.expires == 1_810_814_400
+    assert store.feedback_of_review(review.review_id)[0].expires == 1_810_814_400
+
+
+def test_erased_feedback_is_gone_and_the_review_of_its_text_with_it(app: Handler, store: SqliteStore) -> None:
+    _, answer = give(app, {"text": "you nice fool", "labels": {"insult": False}})
+    assert send(app, "DELETE", f"/feedback/{answer['feedback_id']}") == (204, None)
+    assert store.list_reviews(Status.WAITING, 10).records == []
+    assert send(app, "DELETE", f"/feedback/{answer['feedback_id']}")[0] == 404
+
+
+def test_100_requests_at_once_with_one_key_make_one_record_and_get_one_answer(app: Handler, store: SqliteStore) -> None:
+    def ask(_: int) -> tuple[int, Any]:
+        return give(app, {"decision_id": "d_1", "correct": False}, headers={"Idempotency-Key": "k-1"})
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(100)))
+    assert answers == [answers[0]] * 100
+    assert answers[0][0] == 201
+    (stored,) = store.feedback_of("d_1")
+    assert len(store.list_reviews(Status.WAITING, 10).records) == 1
+    status, _ = give(app, {"decision_id": "d_1", "correct": True}, headers={"Idempotency-Key": "k-1"})
+    assert status == 409
+    assert store.feedback_of("d_1") == [stored]
+    assert stored.correct is False
 
 
 @pytest.mark.parametrize(
@@ -189,8 +260,20 @@ def test_a_decision_is_shown_as_it_was_made(app: Handler) -> None:
         "kept_because": "flagged",
         "sampling_probability": None,
         "item_id": None,
+        "expires": None,
         "feedback": [],
     }
+
+
+def test_decisions_are_listed_newest_first_in_pages(app: Handler, store: SqliteStore) -> None:
+    others = [decision(decision_id=f"d_{n}", created=f"2026-11-21T13:00:0{n}+00:00") for n in range(2, 5)]
+    store.record_decisions(others)
+    _, first = send(app, "GET", "/decisions", query={"limit": "3"})
+    assert [one["decision_id"] for one in first["decisions"]] == ["d_4", "d_3", "d_2"]
+    assert first["decisions"][0]["text"] == "you fool"
+    _, second = send(app, "GET", "/decisions", query={"limit": "3", "cursor": first["cursor"]})
+    assert [one["decision_id"] for one in second["decisions"]] == ["d_1"]
+    assert second["cursor"] is None
 
 
 def test_an_erased_decision_is_gone(app: Handler) -> None:

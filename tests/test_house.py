@@ -19,8 +19,11 @@ ABOVE_MODERATO = {"predict", "feedback", "labeling", "authorizer", "local", "tra
 RUNTIMES = {"onnxruntime", "tokenizers"}
 TRAINING_ONLY = {
     "torch", "transformers", "sagemaker", "accelerate", "onnx", "onnxscript", "optimum", "sklearn", "scipy",
-    "matplotlib", "jinja2", "mlflow", "optuna", "rouge_score", "training",
+    "matplotlib", "mlflow", "optuna", "rouge_score", "training",
 }  # fmt: skip
+AWS_CLIENTS = {"boto3", "botocore", "aiobotocore", "s3transfer"}
+THE_WAY_TO_TRAINING = "local/checkout.py"
+"""The one module of what is served that imports training, inside its functions: for commands run in a clone."""
 NOT_SERVED = {"torch", "transformers", "sagemaker", "pydantic", "boto3", "huggingface-hub"}
 
 
@@ -33,6 +36,26 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             packages.add(node.module.split(".")[0])
     return packages
+
+
+def imported_at_once(source: str) -> set[str]:
+    """Return the top-level packages that a module imports when it is imported, not only when it is used."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [ast.Pass()]
+    return imported(ast.unparse(tree))
+
+
+def names_imported(source: str) -> set[str]:
+    """Return the names that a module imports from others."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    return {alias.name for node in nodes for alias in node.names}
+
+
+def importers_of(packages: set[str]) -> set[str]:
+    """Return the modules of what is served that import any of these packages, wherever in them."""
+    return {path.relative_to(FUNCTIONS).as_posix() for path in MODULES if imported(path.read_text()) & packages}
 
 
 def reads_environment(source: str) -> bool:
@@ -64,6 +87,7 @@ def modules_of(*rooms: str) -> Iterator[Path]:
 def test_the_rules_can_see() -> None:
     assert len(MODULES) > 15
     assert imported("def f():\n    import torch.nn\n    from boto3.session import Session") == {"torch", "boto3"}
+    assert imported_at_once("import a\ndef f():\n    import b\nif True:\n    from c import d") == {"a", "c"}
     assert reads_environment("import os\nport = os.environ['PORT']")
     assert reads_environment("import os\nport = os.getenv('PORT')")
     assert reads_environment("from os import environ")
@@ -77,7 +101,7 @@ def test_moderato_imports_nobody_above_it() -> None:
     assert wrong == {}
 
 
-@pytest.mark.parametrize("room", ["predict", "feedback"])
+@pytest.mark.parametrize("room", ["predict", "feedback", "labeling"])
 def test_a_function_imports_no_other_function(room: str) -> None:
     others = ABOVE_MODERATO - {room}
     wrong = {str(path): found for path in modules_of(room) if (found := imported(path.read_text()) & others)}
@@ -85,13 +109,29 @@ def test_a_function_imports_no_other_function(room: str) -> None:
 
 
 def test_only_the_scorer_imports_the_runtime() -> None:
-    importers = {path.relative_to(FUNCTIONS).as_posix() for path in MODULES if imported(path.read_text()) & RUNTIMES}
-    assert importers == {"moderato/scorer.py"}
+    assert importers_of(RUNTIMES) == {"moderato/scorer.py"}
 
 
 def test_nothing_that_is_served_imports_what_trains() -> None:
-    wrong = {str(path): found for path in MODULES if (found := imported(path.read_text()) & TRAINING_ONLY)}
-    assert wrong == {}
+    assert importers_of(TRAINING_ONLY) - {THE_WAY_TO_TRAINING} == set()
+
+
+def test_the_one_way_to_training_is_taken_by_commands_only_and_leads_to_training_alone() -> None:
+    source = (FUNCTIONS / THE_WAY_TO_TRAINING).read_text()
+    assert imported(source) & TRAINING_ONLY == {"training"}
+    assert imported_at_once(source) & TRAINING_ONLY == set()
+    users = {path.name for path in modules_of("local") if "checkout" in names_imported(path.read_text())}
+    assert users == {"commands_models.py", "commands_labels.py"}
+
+
+def test_pages_are_rendered_by_the_console_alone() -> None:
+    wrong = {name for name in importers_of({"jinja2", "markupsafe"}) if not name.startswith("feedback/console")}
+    assert wrong == set()
+    assert importers_of({"jinja2"})
+
+
+def test_only_main_modules_import_an_aws_client() -> None:
+    assert {name for name in importers_of(AWS_CLIENTS) if not name.endswith("/main.py")} == set()
 
 
 def test_only_main_modules_and_the_laptop_read_the_environment() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.crash import ServerProcess
+from bench.server import ServerProcess
 from local.models import find_model
 
 ROOT = Path(__file__).parents[1]
@@ -60,8 +60,8 @@ def test_help_is_everywhere(arguments: list[str]) -> None:
 def test_a_server_greets_serves_stops_on_ctrl_c_and_logs_no_text(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path)
     bodies = [{"text": MARKER, "correct": False}, {"text": MARKER, "corect": MARKER}, [MARKER], MARKER]
-    statuses = [server.request("POST", "/feedback", body, "")[0] for body in bodies]
-    statuses.append(server.request("POST", f"/{MARKER}?q={MARKER}", {"text": MARKER}, MARKER)[0])
+    statuses = [server.request("POST", "/feedback", body)[0] for body in bodies]
+    statuses.append(server.request("POST", f"/{MARKER}?q={MARKER}", {"text": MARKER}, {"idempotency-key": MARKER})[0])
     assert server.stop() == 0
     assert statuses == [400, 400, 400, 400, 404]
     log = "".join(server.lines)
@@ -71,13 +71,13 @@ def test_a_server_greets_serves_stops_on_ctrl_c_and_logs_no_text(tmp_path: Path)
 
 
 def test_what_was_answered_is_there_after_a_restart(tmp_path: Path) -> None:
-    body = {"text": "hello", "correct": True}
+    body = {"text": "hello", "labels": {"insult": False}}
     server = ServerProcess(tmp_path)
-    first = server.request("POST", "/feedback", body, "k")
+    first = server.request("POST", "/feedback", body, {"idempotency-key": "k"})
     server.stop()
     server.start()
-    assert server.request("POST", "/feedback", body, "k") == first
-    assert server.request("POST", "/feedback", body | {"correct": False}, "k")[0] == 409
+    assert server.request("POST", "/feedback", body, {"idempotency-key": "k"}) == first
+    assert server.request("POST", "/feedback", body | {"labels": {"insult": True}}, {"idempotency-key": "k"})[0] == 409
     assert server.stop() == 0
 
 

@@ -9,4 +9,4 @@ def test_kill_9_loses_no_answered_feedback_and_duplicates_none(tmp_path: Path) -
     outcome = crash(tmp_path, writes=120, wait_for_kill=every_answers(40), writes_per_second=None)
     assert outcome.acknowledged == 120
     assert outcome.kills >= 2
-    assert (outcome.lost, outcome.duplicated) == (0, 0)
+    assert (outcome.lost, outcome.duplicated, outcome.stuck) == (0, 0, 0)

@@ -103,6 +103,31 @@ def test_a_body_that_is_no_text_travels_as_base64(echo_port: int, body: bytes, k
     assert base64.b64decode(event["body"]) == body
 
 
+def test_a_form_travels_as_base64_as_it_does_through_api_gateway(echo_port: int) -> None:
+    form = b"labels=insult&labels=threat&note=h%C3%A9"
+    event = event_of(ask(echo_port, "POST", "/", form, {"content-type": "application/x-www-form-urlencoded"}))
+    assert event["isBase64Encoded"] is True
+    assert base64.b64decode(event["body"]) == form
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "text/css", "text/javascript"])
+def test_a_page_keeps_its_type_and_its_letters(kind: str) -> None:
+    page = {"statusCode": 200, "headers": {"Content-Type": kind}, "body": "<p>h\u00e9 \u2028 \U0001f600</p>"}
+    with serving(lambda _event, _context: page) as port:
+        status, headers, body = ask(port, "GET", "/console")
+    assert (status, headers["content-type"]) == (200, kind)
+    assert body.decode() == "<p>h\u00e9 \u2028 \U0001f600</p>"
+    assert int(headers["content-length"]) == len(body) > len(body.decode())
+
+
+def test_several_cookies_are_several_headers() -> None:
+    answer = {"statusCode": 303, "headers": {"Location": "/console"}, "cookies": ["a=1; HttpOnly", "b=2"], "body": ""}
+    with serving(lambda _event, _context: answer) as port:
+        got = raw(port, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert b"set-cookie: a=1; HttpOnly\r\n" in got
+    assert b"set-cookie: b=2\r\n" in got
+
+
 def test_a_request_without_a_body_has_none(echo_port: int) -> None:
     assert "body" not in event_of(ask(echo_port, "GET", "/healthz"))
 
@@ -196,8 +221,16 @@ def test_a_slow_request_holds_up_no_other() -> None:
         ("/feedback", "recording"),
         ("/decisions", "recording"),
         ("/decisions/d_1", "recording"),
+        ("/reviews", "recording"),
+        ("/reviews/r_1/annotations", "recording"),
+        ("/loop", "recording"),
+        ("/labels.manifest", "recording"),
+        ("/console", "recording"),
+        ("/console/static/console.css", "recording"),
         ("/moderate", "predicting"),
         ("/feedbacks", "predicting"),
+        ("/consoles", "predicting"),
+        ("/labels", "predicting"),
         ("/", "predicting"),
         ("", "predicting"),
     ],

@@ -7,15 +7,31 @@ from typing import Any
 
 import msgspec
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from feedback.app import create_app
-from moderato.openapi import OPERATIONS, Operation, document
+from moderato.openapi import document
+from moderato.operations import OPERATIONS, Operation
 from moderato.sqlite import SqliteStore
-from tests.events import send
+from tests.events import event
 from tests.records import logger_to
 
 PUBLISHED = Path(__file__).parent.parent / "openapi.json"
-FEEDBACK_ROUTES = {("POST", "/feedback"), ("GET", "/decisions/{id}"), ("DELETE", "/decisions/{id}")}
+FEEDBACK_ROUTES = {
+    ("POST", "/feedback"),
+    ("DELETE", "/feedback/{id}"),
+    ("GET", "/decisions"),
+    ("GET", "/decisions/{id}"),
+    ("DELETE", "/decisions/{id}"),
+    ("GET", "/reviews"),
+    ("GET", "/reviews/next"),
+    ("GET", "/reviews/{id}"),
+    ("POST", "/reviews/{id}/annotations"),
+    ("DELETE", "/reviews/{id}/annotations"),
+    ("POST", "/reviews/{id}/adjudication"),
+    ("GET", "/loop"),
+    ("GET", "/labels.manifest"),
+}
 PREDICT_ROUTES = {
     ("POST", "/moderate"),
     *(("GET", path) for path in ("/model", "/healthz", "/readyz", "/openapi.json")),
@@ -45,8 +61,8 @@ def test_the_feedback_function_has_exactly_its_routes(tmp_path: Path) -> None:
     app = create_app(store, ["insult"], logger_to(io.StringIO()))
     answered = set()
     for operation in OPERATIONS:
-        _, problem = send(app, operation.method.upper(), operation.path.replace("{id}", "d_1"))
-        if problem["title"] not in ("Unknown route", "Method not allowed"):
+        answer = app(event(operation.method.upper(), operation.path.replace("{id}", "d_1")), LambdaContext())
+        if not any(title in answer["body"] for title in ("Unknown route", "Method not allowed")):
             answered.add((operation.method.upper(), operation.path))
     store.close()
     assert answered == FEEDBACK_ROUTES
@@ -65,6 +81,14 @@ def test_limits_come_from_the_types() -> None:
     assert (text["minLength"], text["maxLength"]) == (1, 20_000)
     assert schemas["FeedbackRequest"]["additionalProperties"] is False
     assert schemas["Action"]["enum"] == ["allow", "block", "review"]
+
+
+def test_query_parameters_are_described_with_their_limits() -> None:
+    parameters = {one["name"]: one for one in document()["paths"]["/reviews"]["get"]["parameters"]}
+    assert set(parameters) == {"status", "reason", "category", "older_than_days", "limit", "cursor"}
+    assert (parameters["limit"]["schema"]["minimum"], parameters["limit"]["schema"]["maximum"]) == (1, 100)
+    assert parameters["status"]["in"] == "query"
+    assert not any(one.get("required") for one in parameters.values())
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)

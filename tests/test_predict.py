@@ -2,22 +2,41 @@
 
 import json
 import random
+from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from moderato.retention import Keep
+from moderato.policy import Policy, Threshold
+from moderato.retention import Keep, Retention
+from moderato.reviews import ReviewReason, Status
 from moderato.scorer import Scorer
 from moderato.sqlite import SqliteStore
+from predict.app import create_app
 from tests.conftest import App, moderation_app
 from tests.events import send
+from tests.records import logger_to
 
 TEXTS = Path(__file__).parent / "texts"
 ABUSIVE = (TEXTS / "abusive.txt").read_text().splitlines()
 FRIENDLY = (TEXTS / "friendly.txt").read_text().splitlines()
+BORDERLINE = "Stop being lazy, you two."
 MARKER = "xylophonequokka"
+
+
+def borderline_app(scorer: Scorer, store: SqliteStore, keep: Keep, draw: float = 1.0) -> App:
+    """Build the app with a policy whose one threshold is a tenth above the score of BORDERLINE."""
+    toxicity = scorer.score(BORDERLINE).scores["toxicity"]
+    return create_app(
+        scorer=scorer,
+        card="",
+        policies={"default": Policy("default", 1, {"toxicity": Threshold(1.1 * toxicity, None)})},
+        store=store,
+        retention=Retention(keep, 0.01, lambda: draw),
+        logger=logger_to(StringIO()),
+    )
 
 
 def moderate(app: App, **request: Any) -> Any:
@@ -88,11 +107,28 @@ def test_a_flagged_decision_is_stored_and_an_allowed_one_is_not(moderation: App,
     assert (decision.text, decision.item_id, decision.kept_because) == (ABUSIVE[2], "c-0", "flagged")
 
 
-def test_store_false_keeps_nothing_even_where_all_is_kept(scorer: Scorer, store: SqliteStore, tmp_path: Path) -> None:
-    app = moderation_app(scorer, store, StringIO(), Keep.ALL)
-    assert moderate(app, text=f"{MARKER} you idiot", store=False)[0]["stored"] is False
+@pytest.mark.parametrize(("keep", "request_store"), [(Keep.ALL, False), (Keep.FLAGGED, False), (Keep.NONE, True)])
+def test_what_may_not_be_stored_leaves_no_byte_even_where_chance_draws_it(
+    scorer: Scorer, store: SqliteStore, tmp_path: Path, keep: Keep, request_store: bool
+) -> None:
+    app = borderline_app(scorer, store, keep, draw=0.0)
+    results = moderate(
+        app, items=batch([f"{MARKER} you idiot", f"{MARKER} is lovely", f"{BORDERLINE} {MARKER}"]), store=request_store
+    )
+    assert [result["stored"] for result in results] == [False, False, False]
     store.close()
-    assert all(MARKER.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+    files = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert files
+    assert not [path.name for path in files if MARKER.encode() in path.read_bytes()]
+
+
+def test_a_certain_and_allowed_text_touches_no_store(scorer: Scorer) -> None:
+    class Untouchable:
+        def __getattribute__(self, name: str) -> object:
+            raise AssertionError(f"the store was asked for {name}")
+
+    app = moderation_app(scorer, cast("SqliteStore", Untouchable()), StringIO(), Keep.FLAGGED)
+    assert moderate(app, text=FRIENDLY[0])[0]["stored"] is False
 
 
 @pytest.mark.parametrize(("keep", "stored"), [(Keep.ALL, True), (Keep.NONE, False)])
@@ -107,6 +143,33 @@ def test_a_sampled_text_is_stored_with_its_probability(scorer: Scorer, store: Sq
     app = moderation_app(scorer, store, StringIO(), Keep.FLAGGED, draw=0.0)
     decision = store.get_decision(moderate(app, text=FRIENDLY[0])[0]["decision_id"])
     assert (decision.kept_because, decision.sampling_probability) == ("sampled", 0.01)
+
+
+@pytest.mark.parametrize("keep", [Keep.FLAGGED, Keep.ALL])
+def test_what_chance_draws_is_reviewed_with_its_probability(scorer: Scorer, store: SqliteStore, keep: Keep) -> None:
+    app = borderline_app(scorer, store, keep, draw=0.0)
+    decided = moderate(app, items=batch([FRIENDLY[0], BORDERLINE]))
+    reviews = store.list_reviews(Status.WAITING, 10).records
+    assert {review.decision_id for review in reviews} == {one["decision_id"] for one in decided}
+    assert {(review.reason, review.sampling_probability) for review in reviews} == {(ReviewReason.SAMPLED, 0.01)}
+
+
+@pytest.mark.parametrize("keep", [Keep.FLAGGED, Keep.ALL])
+def test_what_is_uncertain_is_reviewed_without_a_probability(scorer: Scorer, store: SqliteStore, keep: Keep) -> None:
+    app = borderline_app(scorer, store, keep)
+    decided = moderate(app, items=batch([FRIENDLY[0], BORDERLINE]))
+    (review,) = store.list_reviews(Status.WAITING, 10).records
+    assert (review.decision_id, review.text) == (decided[1]["decision_id"], BORDERLINE)
+    assert (review.reason, review.sampling_probability) == (ReviewReason.UNCERTAIN, None)
+    assert review.scores == decided[1]["scores"]
+
+
+def test_decision_and_review_are_kept_as_long_as_they_are_meant_to(scorer: Scorer, store: SqliteStore) -> None:
+    moderate(borderline_app(scorer, store, Keep.FLAGGED), text=BORDERLINE)
+    (review,) = store.list_reviews(Status.WAITING, 10).records
+    decision = store.get_decision(review.decision_id or "")
+    until = datetime.fromisoformat(decision.created) + timedelta(days=180)
+    assert review.expires == decision.expires == int(until.timestamp())
 
 
 @pytest.mark.parametrize(

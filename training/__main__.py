@@ -35,6 +35,16 @@ RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name in tra
 Data = Annotated[
     Path, typer.Option("--data", envvar="DATA_DIR", help="The folder of the files that the recipe's sources name.")
 ]
+MaybeData = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="DATA_DIR", help="The folder of the files that the recipe's sources name."),
+]
+Version = Annotated[
+    Path | None, typer.Option("--dataset", help="A dataset version to train on as it is, in place of building one.")
+]
+Parent = Annotated[
+    Path | None, typer.Option("--parent", help="The model directory to go on from, in place of the recipe's.")
+]
 Output = Annotated[Path, typer.Option("--output", help="Where runs go: OUTPUT/NAME.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="A few hundred rows and one short epoch, through every stage.")]
 Seed = Annotated[int | None, typer.Option(help="Another seed than the recipe's; the run goes to OUTPUT/NAME-SEED.")]
@@ -48,29 +58,43 @@ Profile = Annotated[bool, typer.Option("--profile", help="Write a torch.profiler
 @app.command()
 def run(
     name: RecipeName,
-    data: Data,
+    data: MaybeData = None,
     output: Output = Path("build"),
     smoke: Smoke = False,
     seed: Seed = None,
     processes: Processes = 1,
     profile: Profile = False,
     export_python: ExportPython = EXPORT_PYTHON,
+    version: Version = None,
+    parent: Parent = None,
+    model_version: Annotated[
+        str | None, typer.Option("--version", help="The version of the model, in place of the recipe's.")
+    ] = None,
 ) -> None:
     """Every stage in order: dataset, training, export, evaluation, model directory, report.
 
-    A run that was cut off goes on where it was.
+    A run that was cut off goes on where it was. With --dataset, the run goes to OUTPUT/NAME-VERSION, NAME being that
+    of the recipe's file and VERSION the dataset's.
     """
-    recipe = _recipe(name, smoke, seed)
-    _check(recipe, data, export_python)
-    folder = output / _folder_name(recipe, smoke, seed)
+    recipe = _recipe(name, smoke, seed, parent, model_version)
+    if version is not None:
+        recipe = _without_missing_templates(recipe, data)
+    elif data is None:
+        raise RecipeError("where are the files that the recipe's sources name? Give --data, or --dataset")
+    sources = data or Path()
+    _check(recipe, sources, export_python)
+    folder = _folder(recipe, output, smoke, seed, version)
     _say("dataset", folder / "dataset")
-    dataset.build(recipe, data, folder / "dataset", smoke)
+    if version is None:
+        dataset.build(recipe, sources, folder / "dataset", smoke)
+    else:
+        dataset.adopt(recipe, version, folder / "dataset")
     _say("train", folder / "encoder")
     if processes > 1:
-        _fit_in_processes(processes, name, output, smoke, seed, profile)
+        _fit_in_processes(processes, name, output, smoke, seed, profile, version, parent)
     else:
         _fit(recipe, folder, profile)
-    _finish(recipe, folder, data, export_python)
+    _finish(recipe, folder, sources, export_python)
 
 
 @app.command()
@@ -93,10 +117,7 @@ def seeds(
     for seed in numbers:
         run(name, data, output, smoke, seed, processes, profile, export_python)
     found = mean_of(
-        [
-            read_metrics(output / _folder_name(_recipe(name, smoke, seed), smoke, seed) / "metrics.json")
-            for seed in numbers
-        ]
+        [read_metrics(_folder(_recipe(name, smoke, seed), output, smoke, seed) / "metrics.json") for seed in numbers]
     )
     table = Table(*found.columns, title=f"{first.name}: {found.note}")
     for row in found.rows:
@@ -108,7 +129,7 @@ def seeds(
 def make_dataset(name: RecipeName, data: Data, output: Output = Path("build"), smoke: Smoke = False) -> None:
     """The dataset alone. Look at it with `moderato dataset show`."""
     recipe = _recipe(name, smoke, None)
-    folder = dataset.build(recipe, data, output / _folder_name(recipe, smoke, None) / "dataset", smoke)
+    folder = dataset.build(recipe, data, _folder(recipe, output, smoke, None) / "dataset", smoke)
     counts = ", ".join(f"{rows:,} {split}" for split, rows in dataset.describe(folder)["rows"].items())
     console.print(f"{folder}: {counts}")
 
@@ -122,12 +143,14 @@ def fit(
     profile: Profile = False,
     fsdp: Annotated[Path | None, typer.Option(help="A JSON file for FSDP, on GPUs.")] = None,
     deepspeed: Annotated[Path | None, typer.Option(help="A JSON file for DeepSpeed, on GPUs.")] = None,
+    version: Version = None,
+    parent: Parent = None,
 ) -> None:
     """The fine-tuning alone, on a dataset that is there: what torchrun starts in each process."""
     from training.train import Sharding
 
-    recipe = _recipe(name, smoke, seed)
-    _fit(recipe, output / _folder_name(recipe, smoke, seed), profile, Sharding(fsdp, deepspeed))
+    recipe = _recipe(name, smoke, seed, parent)
+    _fit(recipe, _folder(recipe, output, smoke, seed, version), profile, Sharding(fsdp, deepspeed))
 
 
 @app.command()
@@ -141,7 +164,7 @@ def finish(
 ) -> None:
     """Export, evaluate, package and report what was trained before."""
     recipe = _recipe(name, smoke, seed)
-    _finish(recipe, output / _folder_name(recipe, smoke, seed), data, export_python)
+    _finish(recipe, _folder(recipe, output, smoke, seed), data, export_python)
 
 
 @app.command()
@@ -179,7 +202,8 @@ def tune(
     from training.tune import tune as search
 
     recipe = _recipe(name, smoke, None)
-    folder = output / f"{_folder_name(recipe, smoke, None)}-tuning"
+    folder = _folder(recipe, output, smoke, None)
+    folder = folder.with_name(f"{folder.name}-tuning")
     dataset.build(recipe, data, folder / "dataset", smoke)
     tuned = search(recipe, folder / "dataset", folder, trials)
     console.print(attempts_table(tuned))
@@ -194,11 +218,26 @@ def main() -> None:
         sys.exit(f"training: {error}")
 
 
-def _recipe(name: str, smoke: bool, seed: int | None) -> Recipe:
+def _recipe(name: str, smoke: bool, seed: int | None, parent: Path | None = None, version: str | None = None) -> Recipe:
+    replace = msgspec.structs.replace
     recipe = load_recipe(name)
     if seed is not None:
-        recipe = msgspec.structs.replace(recipe, train=msgspec.structs.replace(recipe.train, seed=seed))
+        recipe = replace(recipe, train=replace(recipe.train, seed=seed))
+    if parent is not None:
+        recipe = replace(recipe, encoder=replace(recipe.encoder, model=str(parent)))
+    if version is not None:
+        recipe = replace(recipe, version=version)
     return make_smoke(recipe) if smoke else recipe
+
+
+def _without_missing_templates(recipe: Recipe, data: Path | None) -> Recipe:
+    """A dataset version can be trained on where no public files are: what is measured on one of them is left out."""
+    wanted = recipe.measure.identity_templates
+    if wanted is None or (data is not None and (data / wanted).is_file()):
+        return recipe
+    print(f"warning: no {wanted} in --data, so bias by identity term is not measured", file=sys.stderr)
+    measure = msgspec.structs.replace(recipe.measure, identity_templates=None)
+    return msgspec.structs.replace(recipe, measure=measure)
 
 
 def _check(recipe: Recipe, data: Path, export_python: str) -> None:
@@ -208,8 +247,12 @@ def _check(recipe: Recipe, data: Path, export_python: str) -> None:
         raise ExportError(f"no Python at {export_python}; `make export-environment` makes the one that exports")
 
 
-def _folder_name(recipe: Recipe, smoke: bool, seed: int | None) -> str:
-    return recipe.name + ("" if seed is None else f"-{seed}") + ("-smoke" if smoke else "")
+def _folder(recipe: Recipe, output: Path, smoke: bool, seed: int | None, version: Path | None = None) -> Path:
+    """Where a run lives; one on a dataset version of its own has a folder of its own."""
+    name = recipe.name
+    if version is not None:
+        name = f"{Path(recipe.file).stem}-{dataset.verify(version)['version']}"
+    return output / (name + ("" if seed is None else f"-{seed}") + ("-smoke" if smoke else ""))
 
 
 def _fit(recipe: Recipe, folder: Path, profile: bool, sharding: "Sharding | None" = None) -> None:
@@ -224,9 +267,19 @@ def _fit(recipe: Recipe, folder: Path, profile: bool, sharding: "Sharding | None
         (folder / "trained.json").write_text(json.dumps({"encoder": str(encoder.relative_to(folder))}) + "\n")
 
 
-def _fit_in_processes(processes: int, name: str, output: Path, smoke: bool, seed: int | None, profile: bool) -> None:
+def _fit_in_processes(
+    processes: int,
+    name: str,
+    output: Path,
+    smoke: bool,
+    seed: int | None,
+    profile: bool,
+    version: Path | None,
+    parent: Path | None,
+) -> None:
     options = [*(["--smoke"] if smoke else []), *(["--profile"] if profile else [])]
-    options += [] if seed is None else ["--seed", str(seed)]
+    given = {"--seed": seed, "--dataset": version, "--parent": parent}
+    options += [word for option, value in given.items() if value is not None for word in (option, str(value))]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     done = subprocess.run([*launcher, "-m", "training", "fit", name, "--output", str(output), *options], check=False)
     if done.returncode:

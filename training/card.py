@@ -1,6 +1,7 @@
 """The card of a model: what it is for, what it was made from, how good it is and where it fails, in Markdown."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from moderato.artifact import Manifest, Problem
@@ -26,13 +27,13 @@ def write_card(recipe: Recipe, dataset: Mapping[str, Any], manifest: Manifest, e
     """The card as Markdown; `dataset` is what `training.dataset.describe` says of the dataset folder."""
     parts = [
         f"# {manifest.name} {manifest.version}",
-        f"{manifest.description} Made {manifest.created[:10]} by `make train RECIPE={recipe.name}`.",
+        f"{manifest.description} Made {manifest.created[:10]} by `make train RECIPE={Path(recipe.file).stem}`.",
         _what_it_is(recipe, manifest),
         figures_section(evaluation),
         thresholds_section(evaluation),
         bias_section(evaluation),
         robustness_section(evaluation),
-        _data(dataset),
+        _data(recipe, dataset),
         _limits(recipe, evaluation),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -41,10 +42,22 @@ def write_card(recipe: Recipe, dataset: Mapping[str, Any], manifest: Manifest, e
 def _what_it_is(recipe: Recipe, manifest: Manifest) -> str:
     return (
         f"**Problem.** {manifest.problem.capitalize()}: {_LOSSES[manifest.problem]}.\n\n"
-        f"**Encoder.** `{manifest.encoder.name}` ({manifest.encoder.licence}), fine-tuned for up to {_count(recipe.train.epochs, 'epoch')} "
-        f"at {recipe.train.max_tokens} tokens{_second_phase(recipe)}. Exported as int8 ONNX. It reads any text in windows of "
+        f"**Encoder.** `{manifest.encoder.name}` ({manifest.encoder.licence}), {_start(manifest)}fine-tuned for up to {_count(recipe.train.epochs, 'epoch')} "
+        f"at {recipe.train.max_tokens} tokens{_average(recipe, manifest)}{_second_phase(recipe)}. Exported as int8 ONNX. It reads any text in windows of "
         f"{manifest.window_tokens} tokens that overlap by {manifest.overlap_tokens}; {_POOLING[manifest.problem]}."
     )
+
+
+def _start(manifest: Manifest) -> str:
+    if manifest.parent is None:
+        return ""
+    return f"taken from the model whose manifest has the digest `{manifest.parent[:12]}` and further "
+
+
+def _average(recipe: Recipe, manifest: Manifest) -> str:
+    if manifest.parent is None or recipe.train.share == 1:
+        return ""
+    return f"; the weights are the weighted mean of both, {recipe.train.share:.0%} of it the new ones"
 
 
 def _second_phase(recipe: Recipe) -> str:
@@ -191,16 +204,23 @@ def robustness_section(evaluation: Evaluation) -> str:
     )
 
 
-def _data(dataset: Mapping[str, Any]) -> str:
+def _data(recipe: Recipe, dataset: Mapping[str, Any]) -> str:
     rows = [
         f"| {each['name']} | {each['rows']:,} | {each['origin']} | {each['licence']} |" for each in dataset["sources"]
     ]
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset["rows"].items())
+    grown = dataset.get("additions", {})
+    if grown:
+        counts += f"; {grown['train']:,} of the training rows come from moderators, {grown['corrections']:,} more are held out"
+    replay = recipe.train.replay
+    read = (
+        "" if replay is None else f" Of the training rows that are not from moderators, at most {replay:,} were read."
+    )
     return "\n".join(
         [
             "## Data",
             "",
-            f"Dataset `{dataset['name']}` version `{dataset['version']}`: {counts}. No text is in two splits.",
+            f"Dataset `{dataset['name']}` version `{dataset['version']}`: {counts}. No text is in two splits.{read}",
             "",
             "| source | rows | origin | licence |",
             "|---|---|---|---|",

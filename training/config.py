@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -79,13 +79,15 @@ class Source(_Table, frozen=True, kw_only=True):
 
 
 class Encoder(_Table, frozen=True, kw_only=True):
-    """The pretrained encoder: carried by a Python package, or named by a hub id or a folder."""
+    """The pretrained encoder: carried by a Python package, named by a hub id or a folder, or a model's own."""
 
     name: str
     """What the manifest and the card call it; without `package` and `path`, the hub id to fetch."""
     package: str | None = None
     """The Python package that carries it, in a folder `model`."""
     path: str | None = None
+    model: str | None = None
+    """A model directory, from here or from the root of the code: training goes on from it, and not from the above."""
     licence: str
 
 
@@ -112,6 +114,12 @@ class TrainKnobs(_Table, frozen=True, kw_only=True):
     """Steps between checkpoints: what a kill can cost, about two minutes of two CPU cores or some seconds of a GPU."""
     bf16: bool = True
     """Autocast to bf16 where the CPU or GPU has it (1.6 times as fast as fp32 on two cores); false is always fp32."""
+    replay: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """At most so many rows of a grown dataset besides all that moderators added; without it, all rows."""
+    repeat: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """How often each row comes that moderators added."""
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    """Where training goes on from a model: the share of what was trained in the average of both (WiSE-FT)."""
     seed: int = 20
 
 
@@ -169,8 +177,14 @@ class Level(_Table, frozen=True, kw_only=True):
 class Recipe(_Table, frozen=True, kw_only=True):
     """A model to be made: sources, categories, encoder and knobs."""
 
+    extends: str | None = None
+    """The recipe that this one is but for the keys that it gives: a name in `recipes/`, or a path from this file.
+
+    Tables are merged key by key, lists replaced; `key = false` takes out what the other recipe has.
+    """
     name: str
     version: str
+    """May hold {date} and {dataset}: the day on which the model is made, and the dataset's version."""
     description: str
     problem: Problem
     categories: tuple[str, ...]
@@ -198,20 +212,60 @@ def load_recipe(name: str | Path) -> Recipe:
     """
     path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
-        raise RecipeError(f"no recipe {str(name)!r}: there are {known}, or give the path of a .toml file")
+        raise RecipeError(f"no recipe {str(name)!r}: there are {_known_recipes()}, or give the path of a .toml file")
+    return _load(path)[1]
+
+
+def _known_recipes() -> str:
+    return ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
+
+
+def _load(path: Path, extending: tuple[Path, ...] = ()) -> tuple[dict[str, Any], Recipe]:
+    """A recipe as a table, with what it extends, and as checked; `extending` are the recipes that ask for it."""
     content = path.read_text(encoding="utf-8")
     try:
         table = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path} is not TOML: {error}") from None
+    if "extends" in table:
+        base = _base_of(path, table["extends"], f"{path} line {_line_of(content, 'extends')}")
+        if base.resolve() in [each.resolve() for each in (path, *extending)]:
+            raise RecipeError(
+                f"{path} line {_line_of(content, 'extends')}: extends {table['extends']!r}, "
+                "which extends this recipe; one of them must stand alone"
+            )
+        table = _merged(_load(base, (*extending, path))[0], table)
     try:
         recipe = msgspec.convert({**table, "file": str(path)}, Recipe)
     except msgspec.ValidationError as error:
         raise RecipeError(_explain(path, content, str(error))) from None
     for complaint, key in _complaints(recipe):
         raise RecipeError(f"{path} line {_line_of(content, key)}: {complaint}")
-    return recipe
+    return table, recipe
+
+
+def _base_of(path: Path, name: object, where: str) -> Path:
+    """The file of the recipe that the one at `path` extends."""
+    if not isinstance(name, str):
+        raise RecipeError(f'{where}: extends is no text; name a recipe, as in extends = "starter"')
+    base = path.parent / name if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not base.is_file():
+        raise RecipeError(
+            f"{where}: extends {name!r}, which is no recipe: there are {_known_recipes()}, "
+            "or give the path of a .toml file from this one"
+        )
+    return base
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with the changes in it, tables key by key; what is no switch and is set to false is taken out."""
+    merged = {**base, **changes}
+    for key in base.keys() & changes.keys():
+        if isinstance(base[key], dict) and isinstance(changes[key], dict):
+            merged[key] = _merged(base[key], changes[key])
+        elif changes[key] is False and not isinstance(base[key], bool):
+            del merged[key]
+    return merged
 
 
 def _explain(path: Path, content: str, error: str) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,9 @@ from training.duplicates import near_duplicates
 from training.sources import Labelled, Labels, read
 
 SPLITS = ("train", "validation", "test")
+
+FEEDBACK = "feedback"
+"""The source of rows that moderators' corrections added to a dataset: `training.grow`."""
 
 SMOKE_ROWS = 60
 """Rows of a source in a smoke run, and ten times as many of a natural one."""
@@ -73,6 +76,65 @@ def describe(folder: Path) -> dict[str, Any]:
     """What `dataset.json` says: name, version, counts, digests, sources and licences."""
     description: dict[str, Any] = json.loads((folder / "dataset.json").read_text())
     return description
+
+
+def categories_of(description: Mapping[str, Any]) -> list[str]:
+    """The categories that a dataset's rows speak of, in order."""
+    return list(description.get("categories") or description["positives"])
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Compare every file with its digest in `dataset.json`, and return what that says. Raises RecipeError."""
+    path = folder / "dataset.json"
+    try:
+        description = describe(folder)
+        files, digest = description["files"], description["digest"]
+        found = digests_of(folder, files)
+    except OSError as error:
+        raise RecipeError(
+            f"{folder} is no dataset: {error.filename} {(error.strerror or 'is wrong').lower()}"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise RecipeError(f"{path} does not describe a dataset with its digests; build the dataset anew") from None
+    wrong = next((name for name in files if found[name] != files[name]), None)
+    if wrong is not None:
+        raise RecipeError(f"{folder / wrong} is not the file that dataset.json describes; a version is never changed")
+    if digest_of(files) != digest:
+        raise RecipeError(f"{path}: its digest is not that of its files; build the dataset anew")
+    return description
+
+
+def adopt(recipe: Recipe, version: Path, folder: Path) -> Path:
+    """Copy a dataset version into the run's `folder`, for a recipe that needs no sources then.
+
+    Raises RecipeError when it is not the version it was, speaks of other categories, or
+    `folder` was trained on another.
+    """
+    description = verify(version)
+    if categories_of(description) != list(recipe.categories):
+        raise RecipeError(
+            f"{version} is about {', '.join(categories_of(description))}, but {recipe.file} about "
+            f"{', '.join(recipe.categories)}; name a dataset of the same categories"
+        )
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(version, part)
+    return _replace(folder, part)
+
+
+def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files of a folder, by name."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """The digest of a dataset version: that of its files' digests."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def positives(rows: Sequence[Row], name: str) -> dict[str, int]:
+    """How many rows of each split belong to a category."""
+    return dict(Counter(row.split for row in rows if (row.labels[name] or 0) >= 0.5))
 
 
 @lru_cache(maxsize=1)  # the sentences of a document ask for it one after another
@@ -166,19 +228,18 @@ def _without_near_duplicates(rows: Sequence[Row]) -> tuple[list[Row], Counter[st
 
 
 def _description(recipe: Recipe, rows: Sequence[Row], folder: Path) -> dict[str, Any]:
-    digests = {
-        f"{split}.jsonl": hashlib.sha256((folder / f"{split}.jsonl").read_bytes()).hexdigest() for split in SPLITS
-    }
-    digest = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    digests = digests_of(folder, [f"{split}.jsonl" for split in SPLITS])
+    digest = digest_of(digests)
     return {
         "name": recipe.name,
         "version": digest[:12],
         "digest": digest,
         "parent": None,
         "normalizer": VERSION,
+        "categories": list(recipe.categories),
         "files": digests,
         "rows": {split: sum(row.split == split for row in rows) for split in SPLITS},
-        "positives": {name: _positives(rows, name) for name in recipe.categories},
+        "positives": {name: positives(rows, name) for name in recipe.categories},
         "sources": [
             {
                 "name": source.name,
@@ -190,7 +251,3 @@ def _description(recipe: Recipe, rows: Sequence[Row], folder: Path) -> dict[str,
             for source in recipe.sources
         ],
     }
-
-
-def _positives(rows: Sequence[Row], name: str) -> dict[str, int]:
-    return dict(Counter(row.split for row in rows if (row.labels[name] or 0) >= 0.5))

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from moderato.text import letters_of
 
@@ -24,6 +24,16 @@ def near_duplicates(held_out: Sequence[str], training: Sequence[str], threshold:
     return [number for number, text in enumerate(training) if index.has_a_likeness_of(text)]
 
 
+def repeats(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
+    """The indices of the texts that are like an earlier one which is no repeat itself: the first one stands."""
+    index = _Index(texts, threshold)
+    repeated: set[int] = set()
+    for number, text in enumerate(texts):
+        if any(other < number and other not in repeated for other in index.likenesses_of(text)):
+            repeated.add(number)
+    return sorted(repeated)
+
+
 class _Index:
     """Held-out texts by their rarest grams.
 
@@ -35,28 +45,38 @@ class _Index:
     def __init__(self, texts: Sequence[str], threshold: float) -> None:
         self._threshold = threshold
         every = [letters_of(text) for text in texts]
-        self._short = {letters for letters in every if 0 < len(letters) < MIN_LETTERS}
-        self._texts = [_grams(letters) for letters in every if len(letters) >= MIN_LETTERS]
-        self._frequency = Counter(gram for grams in self._texts for gram in grams)
+        self._short: dict[str, list[int]] = defaultdict(list)
+        self._texts: dict[int, set[str]] = {}
+        for number, letters in enumerate(every):
+            if len(letters) >= MIN_LETTERS:
+                self._texts[number] = _grams(letters)
+            elif letters:
+                self._short[letters].append(number)
+        self._frequency = Counter(gram for grams in self._texts.values() for gram in grams)
         self._by_gram: dict[str, list[int]] = defaultdict(list)
-        for number, grams in enumerate(self._texts):
+        for number, grams in self._texts.items():
             for gram in self._rarest(grams, self._spare(len(grams)) + 1):
                 self._by_gram[gram].append(number)
 
     def has_a_likeness_of(self, text: str) -> bool:
         """Whether a held-out text is like this one."""
+        return next(self.likenesses_of(text), None) is not None
+
+    def likenesses_of(self, text: str) -> Iterator[int]:
+        """The indices of the texts that are like this one, in no order."""
         letters = letters_of(text)
         if len(letters) < MIN_LETTERS:
-            return letters in self._short
+            yield from self._short.get(letters, ())
+            return
         grams = _grams(letters)
         known = grams & self._frequency.keys()
         # Grams that no held-out text has come first in the order: they use up what may differ.
         differing = len(grams) - len(known)
         if not known or differing > self._spare(len(grams)):
-            return False
+            return
         rarest = self._rarest(known, self._spare(len(grams)) + 1 - differing)
         candidates = {number for gram in rarest for number in self._by_gram.get(gram, ())}
-        return any(self._are_alike(grams, self._texts[number]) for number in candidates)
+        yield from (number for number in candidates if self._are_alike(grams, self._texts[number]))
 
     def _spare(self, size: int) -> int:
         """How many of a text's grams another text may lack and still be like it."""

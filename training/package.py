@@ -27,6 +27,7 @@ from training.card import write_card
 from training.config import Recipe
 from training.evaluate import Complete, choose, evaluate, hold_out
 from training.evaluation import Evaluation, write_metrics
+from training.parent import parent_of
 
 GOLDEN_TEXTS = Path(__file__).parent / "golden.txt"
 
@@ -90,7 +91,7 @@ def _draft(recipe: Recipe, dataset_folder: Path) -> Manifest:
     described = dataset.describe(dataset_folder)
     return Manifest(
         name=recipe.name,
-        version=recipe.version,
+        version=_version(recipe, described["version"]),
         description=recipe.description,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         problem=recipe.problem,
@@ -102,7 +103,13 @@ def _draft(recipe: Recipe, dataset_folder: Path) -> Manifest:
         dataset=DatasetRecord(described["name"], described["version"], described["digest"]),
         metrics={},
         files={},
+        parent=parent_of(recipe),
     )
+
+
+def _version(recipe: Recipe, dataset_version: str) -> str:
+    day = f"{datetime.now(UTC):%Y.%m.%d}"
+    return recipe.version.replace("{date}", day).replace("{dataset}", dataset_version)
 
 
 def _write_golden(scorer: Scorer, path: Path) -> None:

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import math
-import os
 import random
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from accelerate import PartialState
@@ -38,13 +38,14 @@ from moderato.artifact import Problem
 from moderato.text import normalize
 from training import dataset, tricks
 from training.blend import blend
-from training.config import Recipe, RecipeError, knobs
+from training.claim import claim, write_whole
+from training.config import Recipe, RecipeError
+from training.continuation import continue_from
 from training.counterexamples import counterexamples
 from training.dataset import Row
 from training.loss import UNKNOWN, MaskedLoss, SingleLabelLoss, class_weights, single_label_weights
-
-MACHINE_KNOBS = ("checkpoint_steps", "bf16")
-"""Knobs of how a run is carried out: a run may go on with others than it began with."""
+from training.parent import model_of
+from training.replay import replay
 
 
 class TokenRows(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch is not where the types are checked
@@ -108,29 +109,29 @@ def train(
     """
     _check(recipe, sharding)
     output.mkdir(parents=True, exist_ok=True)
-    _claim(output, recipe, dataset_folder)
+    claim(output, recipe, dataset_folder)
+    start = output / "start"
+    recipe = _with_start(recipe, start)
     rows = training_rows(recipe, dataset_folder)
     validation = [row for row in dataset.load(dataset_folder, "validation") if row.natural]
     train_knobs, blend_knobs = recipe.train, recipe.blend
     first = Phase(encoder_of(recipe), rows, train_knobs.epochs, train_knobs.learning_rate, output / "phase-1")
     loss = make_loss(recipe, rows)
     encoder = _fit(recipe, first, validation, loss, callbacks, sharding)
+    if start.is_dir() and train_knobs.share < 1:
+        encoder = _average(start, encoder, train_knobs.share, output / "continued")
     if blend_knobs is None:
         return encoder
     replayed = random.Random(train_knobs.seed).sample(rows, min(blend_knobs.rows, len(rows)))
     blended = [*replayed, *blend(rows, blend_knobs.blends, train_knobs.seed)]
     second = Phase(str(encoder), blended, 1, blend_knobs.learning_rate, output / "phase-2")
     blended_encoder = _fit(recipe, second, validation, loss, callbacks, sharding)
-    processes = PartialState(cpu=not torch.cuda.is_available())
-    if processes.is_main_process:
-        _average(encoder, blended_encoder, blend_knobs.share, output / "encoder")
-    processes.wait_for_everyone()
-    return output / "encoder"
+    return _average(encoder, blended_encoder, blend_knobs.share, output / "encoder")
 
 
 def training_rows(recipe: Recipe, dataset_folder: Path) -> list[Row]:
-    """The rows of the training split, and what the recipe's augmentation makes of them."""
-    rows = dataset.load(dataset_folder, "train")
+    """The rows of the training split that the recipe takes, and what its augmentation makes of them."""
+    rows = replay(dataset.load(dataset_folder, "train"), recipe.train)
     more, seed = recipe.augmentation, recipe.train.seed
     counter = counterexamples(more.counterexamples, seed, recipe.categories) if more.counterexamples else []
     return [*rows, *counter, *tricks.augment([*rows, *counter], more.tricks, seed)]
@@ -148,6 +149,8 @@ def make_loss(recipe: Recipe, rows: Sequence[Row]) -> MaskedLoss | SingleLabelLo
 def encoder_of(recipe: Recipe) -> str:
     """Where the pretrained encoder is: a package's folder, the recipe's path, or a hub id that transformers fetches."""
     encoder = recipe.encoder
+    if encoder.model is not None:
+        raise RecipeError(f"{recipe.file}: only `run` and `fit` go on from a model; name a package or a path instead")
     if encoder.package is not None:
         found = importlib.util.find_spec(encoder.package)
         if found is None or not found.submodule_search_locations:
@@ -158,16 +161,21 @@ def encoder_of(recipe: Recipe) -> str:
     return encoder.path or encoder.name
 
 
-def _claim(output: Path, recipe: Recipe, dataset_folder: Path) -> None:
-    """Write down whose run `output` holds, so that no phase of another one is taken for finished."""
-    shaping = ("problem", "categories", "encoder", "train", "augmentation", "blend")
-    chosen = {name: value for name, value in knobs(recipe).items() if name in shaping}
-    chosen["train"] = {name: value for name, value in chosen["train"].items() if name not in MACHINE_KNOBS}
-    run = json.dumps({"dataset": dataset.describe(dataset_folder)["digest"], **chosen}, indent=1)
-    path = output / "run.json"
-    if path.is_file() and path.read_text() != run:
-        raise RecipeError(f"{output} holds a run of another recipe or dataset; remove it, or name another --output")
-    _write(path, run)
+def _with_start(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with an encoder made from the model that it goes on from, if it goes on from one."""
+    if recipe.encoder.model is None:
+        return recipe
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    if processes.is_main_process and not folder.is_dir():
+        found = continue_from(model_of(recipe), folder)
+        print(
+            f"going on from {recipe.encoder.model}: over {found.texts} golden texts logits differ from the served "
+            f"ones by {found.mean:.3f} on average and {found.largest:.3f} at most",
+            flush=True,
+        )
+    processes.wait_for_everyone()
+    encoder = msgspec.structs.replace(recipe.encoder, model=None, package=None, path=str(folder))
+    return msgspec.structs.replace(recipe, encoder=encoder)
 
 
 def _check(recipe: Recipe, sharding: Sharding | None) -> None:
@@ -179,13 +187,6 @@ def _check(recipe: Recipe, sharding: Sharding | None) -> None:
         raise RecipeError("FSDP and DeepSpeed need GPUs; leave --fsdp and --deepspeed out")
     if recipe.train.layer_decay != 1.0:
         raise RecipeError(f"{recipe.file}: layer_decay does not go with FSDP or DeepSpeed; set it to 1.0")
-
-
-def _write(path: Path, content: str) -> None:
-    """Write a file that is there as a whole or not at all: a kill, or another process, never sees a part of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(content)
-    part.replace(path)
 
 
 def _fit(
@@ -204,7 +205,7 @@ def _fit(
     trainer.save_model(str(encoder))
     if trainer.is_world_process_zero():
         # Written last: a phase that has its history is complete.
-        _write(phase.output / "history.json", json.dumps(trainer.state.log_history, indent=1))
+        write_whole(phase.output / "history.json", json.dumps(trainer.state.log_history, indent=1))
     trainer.accelerator.wait_for_everyone()
     return encoder
 
@@ -354,12 +355,18 @@ def _single_label_metrics(prediction: EvalPrediction) -> dict[str, float]:
 
 
 def _average(first: Path, second: Path, share: float, folder: Path) -> Path:
-    """The weighted mean of two models (WiSE-FT, Wortsman et al. 2022): the gain of the second, little forgotten."""
-    models = [AutoModelForSequenceClassification.from_pretrained(path) for path in (first, second)]
-    ours, theirs = (model.state_dict() for model in models)
-    models[0].load_state_dict({name: torch.lerp(ours[name].float(), theirs[name].float(), share) for name in ours})
-    models[0].save_pretrained(folder)
-    AutoTokenizer.from_pretrained(first).save_pretrained(folder)
+    """The weighted mean of two models (WiSE-FT, Wortsman et al. 2022): the gain of the second, little forgotten.
+
+    Every process calls this, and the first one writes.
+    """
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    if processes.is_main_process:
+        models = [AutoModelForSequenceClassification.from_pretrained(path) for path in (first, second)]
+        ours, theirs = (model.state_dict() for model in models)
+        models[0].load_state_dict({name: torch.lerp(ours[name].float(), theirs[name].float(), share) for name in ours})
+        models[0].save_pretrained(folder)
+        AutoTokenizer.from_pretrained(first).save_pretrained(folder)
+    processes.wait_for_everyone()
     return folder
 
 

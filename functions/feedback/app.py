@@ -1,10 +1,10 @@
-"""Feedback over HTTP: record what a moderator says, queue for review what was wrong, show and erase decisions."""
+"""Feedback over HTTP: record what a moderator says, and queue for review what was wrong."""
 
 import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,11 +12,17 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from moderato.api import caller, create_resolver, parse, respond
-from moderato.contracts import DecisionResponse, FeedbackEntry, FeedbackRequest, FeedbackResponse
+from feedback.console import Console, register
+from feedback.records import add_record_routes
+from feedback.reviews import add_answer_routes, add_loop_routes, add_queue_routes
+from moderato.api import Identify, Resolver, caller_of_token, create_resolver, parse, respond
+from moderato.clock import KEEP_DAYS, Clock, expiry, utc_now
+from moderato.contracts import FeedbackRequest, FeedbackResponse
 from moderato.decisions import Decision, Feedback
 from moderato.errors import InvalidRequest, UnknownDecision
-from moderato.sqlite import SqliteStore
+from moderato.review_queue import ReviewQueue
+from moderato.reviews import Review, ReviewReason, review_id_of, review_of
+from moderato.store import Store
 from moderato.telemetry import Count, ignore
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -24,53 +30,30 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,256}")
 
 
-def utc_now() -> datetime:
-    """Return the time, in UTC."""
-    return datetime.now(UTC)
-
-
 def create_app(
-    store: SqliteStore,
+    store: Store,
     categories: Sequence[str],
     logger: Logger,
-    clock: Callable[[], datetime] = utc_now,
+    clock: Clock = utc_now,
     count: Count = ignore,
+    identify: Identify = caller_of_token,
+    console: Console | None = None,
+    keep_days: int = KEEP_DAYS,
 ) -> Handler:
-    """Return the Lambda handler of feedback and decisions; `categories` are those that labels may name."""
+    """Return the Lambda handler of feedback, decisions and reviews.
+
+    `categories` are those that labels may name. What is recorded is kept for `keep_days`, or as long as the decision
+    that it is about. Without a `console` there are no pages, only the API.
+    """
     resolver = create_resolver(logger)
-
-    @resolver.post("/feedback")
-    def give_feedback() -> Response[str]:
-        event = resolver.current_event
-        request = parse(event, FeedbackRequest)
-        check(request, categories)
-        review = needs_review(request, _decision_of(request, store))
-        moderator = caller(event)
-        digest = _digest(msgspec.json.encode(request))
-        feedback_id = _feedback_id(moderator, _idempotency_key(event.headers), digest)
-        feedback = _feedback(request, feedback_id, moderator, clock())
-        recorded = store.record_feedback(feedback, digest, review)
-        _report(recorded.feedback_id, recorded.review_queued, recorded.replayed)
-        answer = FeedbackResponse(recorded.feedback_id, request.decision_id, recorded.review_queued)
-        return respond(answer, status=201)
-
-    def _report(feedback_id: str, review_queued: bool, replayed: bool) -> None:
-        fields = {"feedback_id": feedback_id, "review_queued": review_queued, "replayed": replayed}
-        logger.info("feedback_recorded", extra=fields)
-        count("feedback_replayed" if replayed else "feedback_recorded")
-
-    @resolver.get("/decisions/<decision_id>")
-    def show_decision(decision_id: str) -> Response[str]:
-        decision = store.get_decision(decision_id)
-        entries = [_entry(feedback) for feedback in store.feedback_of(decision_id)]
-        return respond(DecisionResponse(**msgspec.structs.asdict(decision), feedback=entries))
-
-    @resolver.delete("/decisions/<decision_id>")
-    def erase_decision(decision_id: str) -> Response[str]:
-        store.delete_decision(decision_id)
-        logger.info("decision_erased", extra={"decision_id": decision_id})
-        count("decision_erased")
-        return Response(status_code=204, body="")
+    queue = ReviewQueue(store, categories, clock, keep_days=keep_days)
+    _add_feedback_route(resolver, store, categories, identify, logger, clock, count, keep_days)
+    add_record_routes(resolver, store, identify, logger, count)
+    add_queue_routes(resolver, queue, categories, identify)
+    add_answer_routes(resolver, queue, identify, logger, count)
+    add_loop_routes(resolver, queue, store, categories, identify)
+    if console is not None:
+        register(resolver, queue, store, categories, identify, logger, clock, console)
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return resolver.resolve(event, context)
@@ -85,6 +68,8 @@ def check(request: FeedbackRequest, categories: Sequence[str]) -> None:
         raise InvalidRequest(f"exactly one of `correct` and `labels` is needed; the body has {given}")
     if request.decision_id is None and request.text is None:
         raise InvalidRequest("`decision_id` or `text` is needed, to say what the feedback is about; there is neither")
+    if request.decision_id is None and request.correct is not None:
+        raise InvalidRequest("`correct` is about a decision: send its `decision_id`, or `labels` of the text instead")
     if not set(request.labels or ()) <= set(categories):
         raise InvalidRequest.of("/labels", f"unknown label; the model's categories are {', '.join(categories)}")
 
@@ -96,7 +81,41 @@ def needs_review(request: FeedbackRequest, decision: Decision | None) -> bool:
     return decision is None or decision.disagrees(request.labels)
 
 
-def _decision_of(request: FeedbackRequest, store: SqliteStore) -> Decision | None:
+def _add_feedback_route(
+    resolver: Resolver,
+    store: Store,
+    categories: Sequence[str],
+    identify: Identify,
+    logger: Logger,
+    clock: Clock,
+    count: Count,
+    keep_days: int,
+) -> None:
+    @resolver.post("/feedback")
+    def give_feedback() -> Response[str]:
+        event = resolver.current_event
+        moderator = identify(event).name
+        request = parse(event, FeedbackRequest)
+        check(request, categories)
+        decision = _decision_of(request, store)
+        digest = _digest(msgspec.json.encode(request))
+        feedback_id = _feedback_id(moderator, _idempotency_key(event.headers), digest)
+        now = clock()
+        expires = decision.expires if decision else expiry(now, keep_days)
+        feedback = _feedback(request, feedback_id, moderator, now, expires)
+        review = _review(request, decision, now, expires) if needs_review(request, decision) else None
+        recorded = store.record_feedback(feedback, digest, review)
+        _report(recorded.feedback_id, recorded.review_queued, recorded.replayed)
+        answer = FeedbackResponse(recorded.feedback_id, request.decision_id, recorded.review_queued)
+        return respond(answer, status=201)
+
+    def _report(feedback_id: str, review_queued: bool, replayed: bool) -> None:
+        fields = {"feedback_id": feedback_id, "review_queued": review_queued, "replayed": replayed}
+        logger.info("feedback_recorded", extra=fields)
+        count("feedback_replayed" if replayed else "feedback_recorded")
+
+
+def _decision_of(request: FeedbackRequest, store: Store) -> Decision | None:
     if request.decision_id is None:
         return None
     try:
@@ -125,17 +144,27 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _feedback(request: FeedbackRequest, feedback_id: str, moderator: str, now: datetime) -> Feedback:
-    fields = msgspec.structs.asdict(request)
-    return Feedback(feedback_id=feedback_id, moderator=moderator, created=now.isoformat(), **fields)
+def _feedback(
+    request: FeedbackRequest, feedback_id: str, moderator: str, now: datetime, expires: int | None
+) -> Feedback:
+    return Feedback(
+        feedback_id=feedback_id,
+        moderator=moderator,
+        created=now.isoformat(),
+        review_id=review_id_of(request.decision_id, request.text),
+        expires=expires,
+        **msgspec.structs.asdict(request),
+    )
 
 
-def _entry(feedback: Feedback) -> FeedbackEntry:
-    return FeedbackEntry(
-        feedback_id=feedback.feedback_id,
-        moderator=feedback.moderator,
-        correct=feedback.correct,
-        labels=feedback.labels,
-        note=feedback.note,
-        created=feedback.created,
+def _review(request: FeedbackRequest, decision: Decision | None, now: datetime, expires: int | None) -> Review:
+    if decision is not None:
+        return review_of(decision, ReviewReason.DISAGREEMENT, now.isoformat())
+    return Review(
+        review_id=review_id_of(request.decision_id, request.text),
+        text=request.text or "",
+        reason=ReviewReason.DISAGREEMENT,
+        created=now.isoformat(),
+        decision_id=request.decision_id,
+        expires=expires,
     )

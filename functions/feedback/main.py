@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from feedback.app import create_app
+from feedback.console import Console
 from moderato.artifact import load_manifest
 from moderato.sqlite import SqliteStore
 from moderato.telemetry import make_count, make_logger
@@ -15,4 +16,6 @@ handler = create_app(
     categories=load_manifest(Path(os.environ["MODEL_DIR"])).category_names,
     logger=make_logger(SERVICE),
     count=make_count(SERVICE),
+    console=Console(),
+    keep_days=int(os.environ["KEEP_DAYS"]),
 )

@@ -1,35 +1,19 @@
-"""The `moderato` command: serve the API, score texts, describe the model."""
+"""The `moderato` command: serve the API, score texts, describe the model, and what the other commands add."""
 
-import errno
-import ipaddress
-import signal
-import socket
 import sys
-from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from local import outputs, texts
+from local import commands_labels, commands_models, commands_serve, commands_trace, outputs, texts
 from local.datasets import UnreadableDataset
 from local.models import find_model
+from local.options import DATA, AsJson, DataDirectory, Model, Refused
 from local.texts import UnreadableFile
 from moderato.artifact import load_manifest, verify_files
 from moderato.errors import BrokenModel
-from moderato.retention import Keep
-from moderato.telemetry import make_logger
-
-LOCALHOST = "127.0.0.1"
-GREETING = """\
-Moderato listens on {url}
-  model  {model}
-  data   {data}
-  try    curl -s {url}/moderate -H 'content-type: application/json' -d '{{"text": "You are wonderful"}}'
-Ctrl-C stops it.
-"""
 
 app = typer.Typer(
     help="Moderate text with a model of your own: serve the API, score files, look at the model.",
@@ -41,40 +25,27 @@ app = typer.Typer(
 dataset_app = typer.Typer(help="Look at the datasets that models are trained on.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
 
-Model = Annotated[Path | None, typer.Option(help="Model directory; the starter model by default.", envvar="MODEL_DIR")]
-Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", envvar="PORT", min=0, max=65535)]
-DataDirectory = Annotated[Path, typer.Option(help="Folder of the database, made if missing.", envvar="DATA_DIR")]
-StoreDecisions = Annotated[Keep, typer.Option(help="Which decisions are stored.", envvar="STORE_DECISIONS")]
+app.command()(commands_serve.serve)
+app.command()(commands_models.promote)
+app.command()(commands_models.rollback)
+app.command()(commands_models.champion)
+app.command()(commands_trace.trace)
+dataset_app.command("grow")(commands_labels.grow_dataset)
+app.add_typer(commands_labels.labels_app, name="labels")
+app.add_typer(commands_labels.gold_app, name="gold")
 
 
-class Refused(Exception):
-    """The command cannot do what it was asked; the message is one sentence for the person who asked."""
+REFUSALS = (BrokenModel, Refused, UnreadableDataset, UnreadableFile, outputs.UnwritableFile)
+"""What a person can mend: the message is one sentence for the person who asked."""
 
 
 def main() -> None:
     """Run the command; what a person can mend is one sentence on standard error, and exit status 1."""
     try:
         app()
-    except (BrokenModel, Refused, UnreadableDataset, UnreadableFile, outputs.UnwritableFile) as error:
+    except REFUSALS as error:
         sys.stderr.write(f"moderato: {error}\n")
         raise SystemExit(1) from None
-
-
-@app.command()
-def serve(
-    port: Port = 8000,
-    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = LOCALHOST,
-    model: Model = None,
-    data_dir: DataDirectory = Path("data"),
-    store_decisions: StoreDecisions = Keep.FLAGGED,
-) -> None:
-    """Run the API on this machine until Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    _require_loopback(host)
-    try:
-        _serve(host, port, find_model(model), data_dir, store_decisions)
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped.\n")
 
 
 @app.command()
@@ -85,6 +56,7 @@ def score(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the results to this .csv or .jsonl file.")] = None,
     model: Model = None,
+    data_dir: DataDirectory = DATA,
 ) -> None:
     """Score a text, or every text of a file: a table on a terminal, JSON lines into a pipe, or a file."""
     if output is not None and output.suffix.lower() not in outputs.SUFFIXES:
@@ -93,16 +65,16 @@ def score(
 
     path = _file(source)
     rows = texts.read(path, text_column) if path else [texts.check(1, source)]
-    if not Batch.open(find_model(model)).run(rows, output, lines=texts.count_lines(path) if path else 1):
+    if not Batch.open(find_model(model, data_dir)).run(rows, output, lines=texts.count_lines(path) if path else 1):
         raise typer.Exit(1)
 
 
 @app.command()
-def model(model: Model = None) -> None:
+def model(model: Model = None, data_dir: DataDirectory = DATA) -> None:
     """Tell what the model is and how good it is."""
     from local.tables import model_tables
 
-    directory = find_model(model)
+    directory = find_model(model, data_dir)
     manifest = load_manifest(directory)
     verify_files(directory, manifest)
     Console().print(model_tables(manifest, str(directory)))
@@ -111,59 +83,16 @@ def model(model: Model = None) -> None:
 @dataset_app.command("show")
 def show_dataset(
     folder: Annotated[Path | None, typer.Argument(help="Folder of a dataset; without it, those there are.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDirectory = DATA,
 ) -> None:
     """Tell what is in a dataset: labels, co-occurrence, lengths, sources and overlaps."""
     from local.dataset_tables import print_datasets, print_report
 
     if folder is None:
-        print_datasets(as_json)
+        print_datasets(as_json, data_dir)
     else:
         print_report(folder, as_json)
-
-
-def _serve(host: str, port: int, model_directory: Path, data_directory: Path, keep: Keep) -> None:
-    from local.assembly import UnusableData, assemble
-    from local.server import run
-
-    logger = make_logger("local")
-    try:
-        moderato = assemble(model_directory, data_directory, keep, logger)
-    except UnusableData as error:
-        raise Refused(str(error)) from None
-    with closing(moderato.store), closing(_listen(host, port)) as listener:
-        address, taken_port = listener.getsockname()[:2]
-        url = f"http://[{address}]:{taken_port}" if ":" in address else f"http://{address}:{taken_port}"
-        name = f"{moderato.manifest.name} {moderato.manifest.version}"
-        sys.stdout.write(GREETING.format(url=url, model=name, data=data_directory.resolve()))
-        sys.stdout.flush()
-        run(moderato.handler, listener, logger)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    from local.server import listen
-
-    try:
-        return listen(host, port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Refused(
-                f"port {port} of {host} is taken by another program; choose another by --port or PORT"
-            ) from None
-        raise Refused(f"cannot listen on port {port} of {host}: {error.strerror}") from None
-
-
-def _require_loopback(host: str) -> None:
-    try:
-        is_loopback = ipaddress.ip_address(LOCALHOST if host == "localhost" else host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise Refused(f"{host} is not a loopback address: without keys, the API serves this machine only (127.0.0.1)")
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _file(source: str) -> Path | None:

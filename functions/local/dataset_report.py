@@ -125,7 +125,7 @@ class _Counts:
             version=description.version,
             digest=description.digest,
             verified=bool(description.files),
-            parent=description.parent,
+            parent=description.parent_name,
             splits={split: _sizes(self._lengths["split", split]) for split in SPLITS},
             documents={split: len(documents) for split, documents in self._documents.items()},
             categories={

@@ -18,9 +18,9 @@ MAX_COLUMNS = 12
 _LARGEST = 4
 
 
-def print_datasets(as_json: bool) -> None:
-    """Print which datasets were built here."""
-    datasets = find_datasets(BUILDS)
+def print_datasets(as_json: bool, data_directory: Path | None = None) -> None:
+    """Print which datasets were built here, and which grew in a data folder."""
+    datasets = find_datasets(BUILDS, data_directory)
     if as_json:
         _print_json([{"folder": str(folder), "description": description} for folder, description in datasets])
     else:

@@ -8,10 +8,14 @@ from typing import Annotated
 
 import msgspec
 
+from moderato.artifact import DatasetRecord
+
 SPLITS = ("train", "validation", "test")
 DESCRIPTION = "dataset.json"
 BUILDS = Path("build")
 """Where `make train` puts its runs, each with its dataset."""
+GROWN = "datasets"
+"""Where in a data folder `moderato dataset grow` puts versions: NAME/VERSION."""
 
 MAKE_ONE = "`make train RECIPE=starter` makes one in build/starter/dataset"
 
@@ -36,13 +40,21 @@ class Description(msgspec.Struct, frozen=True):
     digest: str
     files: dict[str, str] = {}
     """SHA-256 by file."""
-    parent: str | None = None
+    parent: DatasetRecord | str | None = None
+    """The version that it grew from."""
     rows: dict[str, int] = {}
+    additions: dict[str, int] = {}
+    """Labels of annotators that it has, its parents' included, by whether they are trained on."""
     sources: list[SourceRecord] = []
     duplicates_removed: dict[str, int] | None = None
     """By source: copies of texts that it, or an earlier source, had already; None where nobody counted."""
     near_duplicates_removed: dict[str, int] | None = None
     """By source: texts that were almost a text of a split held out more strictly."""
+
+    @property
+    def parent_name(self) -> str | None:
+        """Name and version of the parent."""
+        return f"{self.parent.name} {self.parent.version}" if isinstance(self.parent, DatasetRecord) else self.parent
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -57,9 +69,17 @@ class Row(msgspec.Struct, frozen=True):
     document: str | None = None
 
 
-def find_datasets(builds: Path) -> list[tuple[Path, Description]]:
-    """The datasets of the runs in a folder."""
-    return [(path.parent, describe(path.parent)) for path in sorted(builds.glob(f"*/dataset/{DESCRIPTION}"))]
+def find_datasets(builds: Path, data_directory: Path | None = None) -> list[tuple[Path, Description]]:
+    """The datasets of the runs in a folder, and the versions that grew in a data folder. Raises UnreadableDataset."""
+    return [(folder, describe(folder)) for folder in dataset_folders(builds, data_directory)]
+
+
+def dataset_folders(builds: Path, data_directory: Path | None = None) -> list[Path]:
+    """Where those datasets are."""
+    paths = sorted(builds.glob(f"*/dataset/{DESCRIPTION}"))
+    if data_directory is not None:
+        paths += sorted((data_directory / GROWN).glob(f"*/*/{DESCRIPTION}"))
+    return [path.parent for path in paths]
 
 
 def describe(folder: Path) -> Description:

@@ -31,7 +31,7 @@ def results_table(results: Sequence[Result]) -> Table:
     table = Table("line", "action", "category", "score", "text", box=None, pad_edge=False)
     for result in results:
         category, score = max(result.scores.items(), key=lambda item: item[1])
-        text = Text(_printable(result.text), no_wrap=True, overflow="ellipsis")
+        text = Text(printable(result.text), no_wrap=True, overflow="ellipsis")
         table.add_row(str(result.line), _action(result.action), category, f"{score:.3f}", text)
     return table
 
@@ -54,6 +54,12 @@ def model_tables(manifest: Manifest, directory: str) -> RenderableType:
         Text(),
         _files_table(manifest.files),
     )
+
+
+def printable(text: str) -> str:
+    """Return the start of a text as one line that is safe to print."""
+    # A text may hold escape sequences that would drive the reader's terminal.
+    return "".join(character if character.isprintable() else " " for character in text[:200])
 
 
 def _categories_table(manifest: Manifest) -> Table:
@@ -92,8 +98,3 @@ def _colour_of(category: str, result: Result) -> str:
 
 def _number(value: float | None, decimals: int = 2) -> str:
     return "never" if value is None else f"{value:.{decimals}f}"
-
-
-def _printable(text: str) -> str:
-    # A text may hold escape sequences that would drive the reader's terminal.
-    return "".join(character if character.isprintable() else " " for character in text[:200])

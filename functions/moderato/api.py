@@ -5,7 +5,8 @@ import binascii
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +16,15 @@ from aws_lambda_powertools.event_handler.api_gateway import ResponseBuilder, Rou
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from moderato.contracts import FeedbackRequest, ModerateItem, ModerateRequest, ProblemDetails
+from moderato.contracts import (
+    AdjudicationRequest,
+    AnnotationRequest,
+    FeedbackRequest,
+    ModerateItem,
+    ModerateRequest,
+    ProblemDetails,
+    parameters_of,
+)
 from moderato.errors import (
     FieldError,
     InvalidRequest,
@@ -28,13 +37,29 @@ from moderato.errors import (
 
 MAX_BODY_BYTES = 256 * 1024
 LOCAL_CALLER = "local"
+ADJUDICATORS = "adjudicators"
+"""The group of a token's `cognito:groups` whose members may adjudicate."""
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 _Request = TypeVar("_Request")
+_Query = TypeVar("_Query", bound=msgspec.Struct)
 _MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _MSGSPEC_PATH = re.compile(r"(?P<detail>.*?)(?: - at (?:`\$(?P<path>.*)`|.*))?", re.DOTALL)
 _MSGSPEC_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
-_FIELDS = {name for request in (ModerateRequest, ModerateItem, FeedbackRequest) for name in request.__struct_fields__}
+_REQUESTS = (ModerateRequest, ModerateItem, FeedbackRequest, AnnotationRequest, AdjudicationRequest)
+_FIELDS = {name for request in _REQUESTS for name in request.__struct_fields__}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and whether they may decide what annotators could not agree on."""
+
+    name: str
+    is_adjudicator: bool = False
+
+
+Identify = Callable[[APIGatewayProxyEventV2], Caller]
+"""Tells who sent an event; raises NotSignedIn where somebody must be."""
 
 
 class Resolver(APIGatewayHttpResolver):
@@ -114,11 +139,14 @@ def respond(
     return Response(status_code=status, content_type=content_type, body=encoded, headers={**(headers or {})})
 
 
-def caller(event: APIGatewayProxyEventV2) -> str:
-    """Return who calls, by the verified token's subject; "local" where no authorizer stands before the API."""
+def caller_of_token(event: APIGatewayProxyEventV2) -> Caller:
+    """Return who calls, by the claims of the verified token; "local" where no authorizer stands before the API."""
     authorizer = event.raw_event.get("requestContext", {}).get("authorizer", {})
-    subject = authorizer.get("jwt", {}).get("claims", {}).get("sub")
-    return subject if isinstance(subject, str) and subject else LOCAL_CALLER
+    claims = authorizer.get("jwt", {}).get("claims", {})
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        return Caller(LOCAL_CALLER)
+    return Caller(subject, is_adjudicator=ADJUDICATORS in _groups(claims.get("cognito:groups")))
 
 
 def parse(event: APIGatewayProxyEventV2, request_type: type[_Request]) -> _Request:
@@ -128,6 +156,28 @@ def parse(event: APIGatewayProxyEventV2, request_type: type[_Request]) -> _Reque
     request = _decode(body, request_type)
     _refuse_duplicates(body)
     return request
+
+
+def parse_query(event: APIGatewayProxyEventV2, query_type: type[_Query]) -> _Query:
+    """Return the event's query string as a `query_type`, or raise InvalidRequest that says which parameter is wrong."""
+    parameters = dict(event.query_string_parameters or {})
+    known = query_type.__struct_fields__
+    if not set(parameters) <= set(known):
+        raise InvalidRequest(f"unknown query parameter; the known ones are {', '.join(known)}")
+    for name, value in parameters.items():
+        try:
+            msgspec.convert({name: value}, query_type, strict=False)
+        except msgspec.ValidationError:  # its message may hold the value
+            right = parameters_of(query_type)[name]["description"]
+            raise InvalidRequest(f"the query parameter {name} must be {right}") from None
+    return msgspec.convert(parameters, query_type, strict=False)
+
+
+def _groups(claim: object) -> list[str]:
+    # An HTTP API hands a claim that is a list on as one string: "[adjudicators moderators]".
+    if isinstance(claim, str):
+        return claim.removeprefix("[").removesuffix("]").split()
+    return [group for group in claim if isinstance(group, str)] if isinstance(claim, list) else []
 
 
 def _require_json(event: APIGatewayProxyEventV2) -> None:

@@ -98,6 +98,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     dataset: DatasetRecord
     metrics: dict[str, Metric]
     files: dict[str, FileRecord]
+    parent: str | None = None
+    """Digest of the manifest of the model that training went on from; None where it began with the encoder."""
     sha256: str = ""
     """Digest of this manifest without this field: a manifest has no other file to vouch for it."""
 
@@ -139,12 +141,19 @@ def verify_files(directory: Path, manifest: Manifest) -> None:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Seal the manifest with its digest and write it; the last file of a model directory."""
     sealed = msgspec.structs.replace(manifest, sha256=manifest_digest(manifest))
-    (directory / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(sealed), indent=1) + b"\n")
+    (directory / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(_told(sealed)), indent=1) + b"\n")
 
 
 def manifest_digest(manifest: Manifest) -> str:
     """SHA-256 of the manifest with an empty `sha256`, as compact JSON with sorted keys."""
-    return _digest(msgspec.to_builtins(manifest))
+    return _digest(_told(manifest))
+
+
+def _told(manifest: Manifest) -> dict[str, Any]:
+    content: dict[str, Any] = msgspec.to_builtins(manifest)
+    if manifest.parent is None:  # not said at all: so a manifest from before there were parents keeps its digest
+        del content["parent"]
+    return content
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 Requests refuse fields they do not know, so a misspelt option is an error and not a silent default.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -11,15 +11,28 @@ from msgspec import UNSET, Meta, UnsetType
 from moderato.artifact import Manifest
 from moderato.decisions import Decision, ModelName, PolicyName
 from moderato.errors import FieldError
+from moderato.loop import Progress
 from moderato.policy import Action, Reason
+from moderato.reviews import ReviewReason, Status
 
 MAX_TEXT_CHARACTERS = 20_000
 MAX_ITEMS = 100
 MAX_NOTE_CHARACTERS = 2_000
+MAX_PAGE = 100
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS, description="A text as its author wrote it")]
 DecisionId = Annotated[str, Meta(pattern="^d_[A-Za-z0-9_-]{1,64}$", description="As `POST /moderate` gave it")]
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
+Note = Annotated[str, Meta(max_length=MAX_NOTE_CHARACTERS)]
+Labels = Annotated[list[Identifier], Meta(max_length=50, description="Categories that the text belongs to; [] = none")]
+
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description=f"a whole number from 1 to {MAX_PAGE}")]
+Cursor = Annotated[str, Meta(max_length=2_048, description="the `cursor` of the page before")]
+OfReason = Annotated[ReviewReason, Meta(description="one of disagreement, uncertain, sampled")]
+OfCategory = Annotated[
+    str, Meta(min_length=1, max_length=128, description="a category, which the decision flagged or scored highest")
+]
+OlderThanDays = Annotated[int, Meta(ge=0, le=3_650, description="a whole number from 0 to 3650")]
 
 
 class ModerateItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +92,7 @@ class FeedbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decision_id: DecisionId | None = None
     correct: bool | None = None
     labels: Annotated[dict[str, bool], Meta(min_length=1)] | None = None
-    note: Annotated[str, Meta(max_length=MAX_NOTE_CHARACTERS)] | None = None
+    note: Note | None = None
     text: Text | None = None
 
 
@@ -108,6 +121,109 @@ class DecisionResponse(Decision, frozen=True, kw_only=True):
     feedback: list[FeedbackEntry]
 
 
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of a list."""
+
+    limit: Limit = 25
+    cursor: Cursor | None = None
+
+
+class CursorQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a list goes on whose pages have a size of their own."""
+
+    cursor: Cursor | None = None
+
+
+class NextQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which reviews somebody wants to answer."""
+
+    reason: OfReason | None = None
+    category: OfCategory | None = None
+    older_than_days: OlderThanDays | None = None
+
+
+class ReviewsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which reviews to list, and which page of them."""
+
+    status: Annotated[Literal["waiting", "disputed"], Meta(description="one of waiting, disputed")] = "waiting"
+    reason: OfReason | None = None
+    category: OfCategory | None = None
+    older_than_days: OlderThanDays | None = None
+    limit: Limit = 25
+    cursor: Cursor | None = None
+
+
+class AnnotationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An annotator's answer: the categories that the text belongs to, `[]` for none of them, null to skip it."""
+
+    labels: Labels | None
+    note: Note | None = None
+
+
+class AdjudicationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An adjudicator's answer; it decides what annotators disagree on."""
+
+    labels: Labels
+    note: Note | None = None
+
+
+class AnswerEntry(msgspec.Struct, frozen=True):
+    """One annotator's answer to a review."""
+
+    annotator: str
+    labels: list[str] | None
+    note: str | None
+    created: str
+    is_adjudication: bool
+
+
+class ReviewEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A review, with what was decided on its text; nothing was where no decision is stored."""
+
+    review_id: str
+    text: str
+    reason: ReviewReason
+    created: str
+    status: Status
+    decision_id: str | None
+    scores: dict[str, float]
+    reasons: list[Reason]
+    action: Action | None
+    model: ModelName | None
+    policy: PolicyName | None
+
+
+class ReviewResponse(ReviewEntry, frozen=True, kw_only=True):
+    """A review and the answers to it: others' only once the viewer has answered, or is to decide between them."""
+
+    answers: list[AnswerEntry]
+    disputed: list[str]
+    """The categories that an adjudicator has to decide."""
+    label: dict[str, bool | None] | None
+    """What the answers settled on."""
+
+
+class ReviewsResponse(msgspec.Struct, frozen=True):
+    """Reviews, the oldest first; a filtered page may be short, and only one without a `cursor` is the last."""
+
+    reviews: list[ReviewEntry]
+    cursor: str | None
+
+
+class NextResponse(msgspec.Struct, frozen=True):
+    """The review to answer next, null when none waits for this annotator, and how far they are."""
+
+    review: ReviewEntry | None
+    progress: Progress
+
+
+class DecisionsResponse(msgspec.Struct, frozen=True):
+    """Stored decisions, the newest first, and where the list goes on."""
+
+    decisions: list[Decision]
+    cursor: str | None
+
+
 class ModelResponse(msgspec.Struct, frozen=True):
     """The model in use: its manifest, and its card in Markdown."""
 
@@ -129,3 +245,14 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int
     detail: str
     errors: list[FieldError] = []
+
+
+def parameters_of(query: type[msgspec.Struct]) -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of each parameter of a query; one that may be left out is never null in an address."""
+    _, schemas = msgspec.json.schema_components([query], ref_template="#/components/schemas/{name}")
+    return {name: _without_null(schema) for name, schema in schemas[query.__name__]["properties"].items()}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    given = [option for option in schema.get("anyOf", [schema]) if option != {"type": "null"}]
+    return dict(given[0])

@@ -40,6 +40,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     kept_because: KeptBecause
     sampling_probability: float | None = None
     item_id: str | None = None
+    expires: int | None = None
+    """The second since 1970 from which it counts as gone."""
 
     def disagrees(self, labels: dict[str, bool]) -> bool:
         """Return whether a label contradicts this decision, which flagged the categories of its reasons."""
@@ -58,6 +60,9 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
     text: str | None
     created: str
+    review_id: str | None = None
+    """The review that the decision or the text has, or would have."""
+    expires: int | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True):

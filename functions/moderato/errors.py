@@ -2,10 +2,15 @@
 
     ModeratoError
     ├── BrokenModel                 do not start: mend or replace the model directory
+    ├── UnknownJob                  the labeling job is none of ours: leave it alone
     └── RequestError                the caller's to mend; `moderato.api` answers it
         ├── InvalidRequest          400  mend the request
+        ├── NotSignedIn             401  sign in
+        ├── Forbidden               403  ask somebody else to do it
         ├── UnknownRoute            404  mend the path
         ├── UnknownDecision         404  it was never kept, or is erased
+        ├── UnknownFeedback         404  it was never given, or is erased
+        ├── UnknownReview           404  it was never queued, is erased, or is expired
         ├── MethodNotAllowed        405  use a method of `allow`
         ├── Conflict                409  use a new idempotency key
         ├── TooLarge                413  send less
@@ -33,6 +38,10 @@ class ModeratoError(Exception):
 
 class BrokenModel(ModeratoError):
     """The model directory cannot be trusted: refuse to start. The message names file, expected and found."""
+
+
+class UnknownJob(ModeratoError):
+    """No batch of reviews was ever made for this labeling job."""
 
 
 class RequestError(ModeratoError):
@@ -81,6 +90,38 @@ class UnknownDecision(RequestError):
     status = 404
     title = "Unknown decision"
     slug = "unknown-decision"
+
+
+class UnknownFeedback(RequestError):
+    """No such feedback is stored: it was never given, or is erased."""
+
+    status = 404
+    title = "Unknown feedback"
+    slug = "unknown-feedback"
+
+
+class UnknownReview(RequestError):
+    """No such review is stored: it was never queued, is erased, or is expired."""
+
+    status = 404
+    title = "Unknown review"
+    slug = "unknown-review"
+
+
+class NotSignedIn(RequestError):
+    """Nobody is signed in, and this needs somebody."""
+
+    status = 401
+    title = "Not signed in"
+    slug = "not-signed-in"
+
+
+class Forbidden(RequestError):
+    """Whoever is signed in may not do this."""
+
+    status = 403
+    title = "Forbidden"
+    slug = "forbidden"
 
 
 class MethodNotAllowed(RequestError):

@@ -1,25 +1,26 @@
 """One text judged: scored, decided by a policy, and made into a result and, where it is kept, a decision."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from msgspec import UNSET
 
 from moderato import spans
+from moderato.clock import Clock, expiry
 from moderato.contracts import ModerateItem, ModerateResult, Span
 from moderato.decisions import Decision, ModelName, PolicyName, new_decision_id
 from moderato.policy import Policy, decide
 from moderato.retention import Kept, Retention
+from moderato.reviews import Review, review_of
 from moderato.scorer import Scored, Scorer
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the caller is told of one text, and the decision to store, if it is kept."""
+    """What the caller is told of one text, and what to store: the decision if it is kept, a review if one is needed."""
 
     result: ModerateResult
-    decision: Decision | None
+    decision: Decision | None = None
+    review: Review | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Judge:
 
     scorer: Scorer
     retention: Retention
-    clock: Callable[[], datetime]
+    clock: Clock
 
     @property
     def model(self) -> ModelName:
@@ -50,12 +51,17 @@ class Judge:
             spans=self._spans(item.text, scored, policy) if explain else UNSET,
             id=UNSET if item.id is None else item.id,
         )
-        return Outcome(result, None if kept is None else self._decision(item, result, kept, policy))
+        if kept is None:
+            return Outcome(result)
+        decision = self._decision(item, result, kept, policy)
+        review = None if kept.review is None else review_of(decision, kept.review, decision.created)
+        return Outcome(result, decision, review)
 
     def _spans(self, text: str, scored: Scored, policy: Policy) -> list[Span]:
         return spans.locate(self.scorer, text, scored, {name: at.review for name, at in policy.thresholds.items()})
 
     def _decision(self, item: ModerateItem, result: ModerateResult, kept: Kept, policy: Policy) -> Decision:
+        now = self.clock()
         return Decision(
             decision_id=result.decision_id,
             text=item.text,
@@ -64,8 +70,9 @@ class Judge:
             reasons=result.reasons,
             model=self.model,
             policy=PolicyName(policy.name, policy.version),
-            created=self.clock().isoformat(),
+            created=now.isoformat(),
             kept_because=kept.because,
             sampling_probability=kept.probability,
             item_id=item.id,
+            expires=expiry(now, self.retention.keep_days),
         )

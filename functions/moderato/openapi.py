@@ -4,143 +4,17 @@
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from moderato.contracts import (
-    DecisionResponse,
-    FeedbackRequest,
-    FeedbackResponse,
-    Health,
-    ModelResponse,
-    ModerateRequest,
-    ModerateResponse,
-    ProblemDetails,
-)
-from moderato.errors import (
-    Conflict,
-    InvalidRequest,
-    RequestError,
-    TooLarge,
-    UnknownDecision,
-    UnsupportedMediaType,
-)
+from moderato.contracts import ProblemDetails, parameters_of
+from moderato.errors import RequestError
+from moderato.operations import OPERATIONS, Operation
 
 API_VERSION = "1.0.0"
 
-_BODY_ERRORS = (InvalidRequest, TooLarge, UnsupportedMediaType)
 _SCHEMA_REFERENCE = "#/components/schemas/{name}"
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One method of one path: what it takes, what it answers, and which errors are its own."""
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    request: type | None = None
-    request_example: object = None
-    response: type | None = None
-    response_example: object = None
-    status: int = 200
-    errors: tuple[type[RequestError], ...] = ()
-    headers: tuple[str, ...] = ()
-
-
-_DECISION_ID = "d_4kYbUq0bV7wVxk1mB2nHc3Zt9A"
-_FEEDBACK_ID = "f_Q0aJ8vXw2LrT5yNc1dEo7gKsPm"
-_MODEL = {"name": "starter", "version": "2.0.0"}
-_POLICY = {"name": "default", "version": 1}
-_REASON = {"category": "insult", "score": 0.93, "threshold": 0.8, "action": "review"}
-_VERDICT = {"action": "review", "scores": {"toxicity": 0.91, "insult": 0.93}, "reasons": [_REASON]}
-
-OPERATIONS = (
-    Operation(
-        "post",
-        "/moderate",
-        "moderate",
-        "Score one text or up to 100, and decide what to do with each",
-        request=ModerateRequest,
-        request_example={"text": "You are a complete idiot."},
-        response=ModerateResponse,
-        response_example={
-            "model": _MODEL,
-            "policy": _POLICY,
-            "results": [{"decision_id": _DECISION_ID, **_VERDICT, "flagged": True, "stored": True}],
-        },
-        errors=_BODY_ERRORS,
-    ),
-    Operation(
-        "post",
-        "/feedback",
-        "giveFeedback",
-        "Say whether a decision was right, or which labels are",
-        request=FeedbackRequest,
-        request_example={"decision_id": _DECISION_ID, "labels": {"insult": False}, "note": "a friendly joke"},
-        response=FeedbackResponse,
-        response_example={"feedback_id": _FEEDBACK_ID, "decision_id": _DECISION_ID, "review_queued": True},
-        status=201,
-        errors=(*_BODY_ERRORS, UnknownDecision, Conflict),
-        headers=("Idempotency-Key",),
-    ),
-    Operation(
-        "get",
-        "/decisions/{id}",
-        "showDecision",
-        "Show a stored decision and the feedback on it",
-        response=DecisionResponse,
-        response_example={
-            "decision_id": _DECISION_ID,
-            "text": "You are a complete idiot.",
-            **_VERDICT,
-            "model": _MODEL,
-            "policy": _POLICY,
-            "created": "2026-11-21T12:00:00+00:00",
-            "kept_because": "flagged",
-            "sampling_probability": None,
-            "item_id": None,
-            "feedback": [],
-        },
-        errors=(UnknownDecision,),
-    ),
-    Operation(
-        "delete",
-        "/decisions/{id}",
-        "eraseDecision",
-        "Erase a decision, its text and the feedback on it, for good",
-        status=204,
-        errors=(UnknownDecision,),
-    ),
-    Operation(
-        "get",
-        "/model",
-        "showModel",
-        "Show the model in use: its manifest and its card",
-        response=ModelResponse,
-    ),
-    Operation(
-        "get",
-        "/healthz",
-        "health",
-        "Answer as long as the process lives",
-        response=Health,
-        response_example={"status": "ok"},
-    ),
-    Operation(
-        "get",
-        "/readyz",
-        "readiness",
-        "Answer when the model is loaded and verified",
-        response=Health,
-        response_example={"status": "ok"},
-    ),
-    Operation("get", "/openapi.json", "showOpenapi", "Show this document", response=dict),
-)
-"""Every route of the API, whichever function answers it."""
 
 
 def document() -> dict[str, Any]:
@@ -181,14 +55,21 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     in_path = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
     key_schema = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[ -~]*$"}
     in_headers = [{"name": name, "in": "header", "schema": key_schema} for name in operation.headers]
-    return [*(in_path if "{id}" in operation.path else []), *in_headers]
+    return [*(in_path if "{id}" in operation.path else []), *_in_query(operation.query), *in_headers]
+
+
+def _in_query(query: type[msgspec.Struct] | None) -> list[dict[str, Any]]:
+    parameters = {} if query is None else parameters_of(query)
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in parameters.items()]
 
 
 def _answer(operation: Operation) -> dict[str, Any]:
     if operation.response is None:
         return {"description": "Done; the answer has no body"}
     content = _content(operation.response, operation.response_example)
-    return {"description": _sentence(operation.response), "content": {"application/json": content}}
+    described = operation.response if issubclass(operation.response, msgspec.Struct) else None
+    sentence = _sentence(described) if described else operation.summary
+    return {"description": sentence, "content": {operation.media_type: content}}
 
 
 def _error_answers(errors: tuple[type[RequestError], ...]) -> dict[str, Any]:
@@ -199,7 +80,7 @@ def _error_answers(errors: tuple[type[RequestError], ...]) -> dict[str, Any]:
 
 def _content(body: type, example: object) -> dict[str, Any]:
     if not issubclass(body, msgspec.Struct):
-        return {"schema": {"type": "object"}}
+        return {"schema": {"type": "string" if body is str else "object"}}
     described = {"schema": {"$ref": _SCHEMA_REFERENCE.format(name=body.__name__)}}
     return described if example is None else {**described, "example": example}
 

@@ -1,7 +1,6 @@
 """Moderation over HTTP: score each text, decide by the policy, keep what a human may need, answer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -9,6 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from moderato.api import create_resolver, parse, respond
+from moderato.clock import Clock, utc_now
 from moderato.contracts import Health, ModelResponse, ModerateItem, ModerateRequest, ModerateResponse
 from moderato.decisions import PolicyName
 from moderato.errors import InvalidRequest
@@ -17,7 +17,7 @@ from moderato.openapi import document
 from moderato.policy import Policy
 from moderato.retention import Retention
 from moderato.scorer import Scorer
-from moderato.sqlite import SqliteStore
+from moderato.store import Store
 from moderato.telemetry import Count, ignore
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -25,19 +25,14 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 DEFAULT_POLICY = "default"
 
 
-def utc_now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
 def create_app(
     scorer: Scorer,
     card: str,
     policies: Mapping[str, Policy],
-    store: SqliteStore,
+    store: Store,
     retention: Retention,
     logger: Logger,
-    clock: Callable[[], datetime] = utc_now,
+    clock: Clock = utc_now,
     count: Count = ignore,
 ) -> Handler:
     """The Lambda handler of moderation; `policies` has one named "default", `card` is the model's, in Markdown."""
@@ -87,11 +82,12 @@ def items_of(request: ModerateRequest) -> Sequence[ModerateItem]:
     return request.items
 
 
-def _record(outcomes: Sequence[Outcome], store: SqliteStore) -> None:
-    kept = [outcome.decision for outcome in outcomes if outcome.decision is not None]
+def _record(outcomes: Sequence[Outcome], store: Store) -> None:
+    decisions = [outcome.decision for outcome in outcomes if outcome.decision is not None]
+    reviews = [outcome.review for outcome in outcomes if outcome.review is not None]
     # An allowed text that nobody will look at touches no database.
-    if kept:
-        store.record_decisions(kept)
+    if decisions:
+        store.record_decisions(decisions, reviews)
 
 
 def _report(outcomes: Sequence[Outcome], logger: Logger, count: Count) -> None:

@@ -20,7 +20,12 @@ handler = create_app(
     card=(model / "card.md").read_text(encoding="utf-8"),
     policies={DEFAULT_POLICY: default_policy(scorer.manifest)},
     store=SqliteStore(Path(os.environ["DATABASE"])),
-    retention=Retention(Keep(os.environ["STORE_DECISIONS"]), float(os.environ["SAMPLING_PROBABILITY"]), random.random),
+    retention=Retention(
+        keep=Keep(os.environ["STORE_DECISIONS"]),
+        sampling_probability=float(os.environ["SAMPLING_PROBABILITY"]),
+        draw=random.random,
+        keep_days=int(os.environ["KEEP_DAYS"]),
+    ),
     logger=make_logger(SERVICE),
     count=make_count(SERVICE),
 )

@@ -1,0 +1,114 @@
+"""The command that serves the API on this machine."""
+
+import errno
+import ipaddress
+import signal
+import socket
+import sys
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from local.models import champions_of
+from local.options import DATA, DataDirectory, Model, Refused
+from moderato.errors import BrokenModel
+from moderato.retention import Keep
+from moderato.telemetry import make_logger
+
+if TYPE_CHECKING:
+    from local.assembly import Moderato
+
+LOCALHOST = "127.0.0.1"
+GREETING = """\
+Moderato listens on {url}
+  model    {model}
+  data     {data}
+  console  {url}/console
+  try      curl -s {url}/moderate -H 'content-type: application/json' -d '{{"text": "You are wonderful"}}'
+Ctrl-C stops it.
+"""
+
+Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", envvar="PORT", min=0, max=65535)]
+StoreDecisions = Annotated[Keep, typer.Option(help="Which decisions are stored.", envvar="STORE_DECISIONS")]
+
+
+def serve(
+    port: Port = 8000,
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = LOCALHOST,
+    model: Model = None,
+    data_dir: DataDirectory = DATA,
+    store_decisions: StoreDecisions = Keep.FLAGGED,
+) -> None:
+    """Run the API on this machine until Ctrl-C; without --model it follows the champion of the data folder."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    _require_loopback(host)
+    try:
+        _serve(host, port, model, data_dir, store_decisions)
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+
+
+def _serve(host: str, port: int, named: Path | None, data_directory: Path, keep: Keep) -> None:
+    from local.server import run
+
+    logger = make_logger("local")
+    moderato, watch = _assemble(named, data_directory, keep)
+    with closing(moderato.store), closing(_listen(host, port)) as listener, watch:
+        address, taken_port = listener.getsockname()[:2]
+        url = f"http://[{address}]:{taken_port}" if ":" in address else f"http://{address}:{taken_port}"
+        name = f"{moderato.manifest.name} {moderato.manifest.version}"
+        sys.stdout.write(GREETING.format(url=url, model=name, data=data_directory.resolve()))
+        sys.stdout.flush()
+        run(moderato.handler, listener, logger)
+
+
+def _assemble(named: Path | None, data_directory: Path, keep: Keep) -> tuple["Moderato", AbstractContextManager[None]]:
+    """The API around the named model, or around the champion, whose place is watched then."""
+    from local.assembly import UnusableData, assemble
+    from local.swap import Watcher, watching
+
+    logger, champions = make_logger("local"), champions_of(data_directory)
+    try:
+        if named is not None:
+            return assemble(named, data_directory, keep, logger), nullcontext()
+        # Read first: a change while the model loads is seen at the first look.
+        pointer = champions.pointer()
+        moderato = assemble(champions.current(), data_directory, keep, logger)
+    except UnusableData as error:
+        raise Refused(str(error)) from None
+    except BrokenModel as error:
+        raise Refused(_advised(str(error), "" if named or not champions.is_set else champions.advice())) from None
+    return moderato, watching(Watcher(champions, pointer, moderato.load, moderato.handler, logger))
+
+
+def _advised(error: str, advice: str) -> str:
+    return f"{error}; {advice}" if advice and advice not in error else error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from local.server import listen
+
+    try:
+        return listen(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Refused(
+                f"port {port} of {host} is taken by another program; choose another by --port or PORT"
+            ) from None
+        raise Refused(f"cannot listen on port {port} of {host}: {error.strerror}") from None
+
+
+def _require_loopback(host: str) -> None:
+    try:
+        is_loopback = ipaddress.ip_address(LOCALHOST if host == "localhost" else host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise Refused(f"{host} is not a loopback address: without keys, the API serves this machine only (127.0.0.1)")
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

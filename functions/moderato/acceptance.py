@@ -1,0 +1,78 @@
+"""Acceptance: the labels that are ready for a dataset, each with the way back to what it came from."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from moderato.consolidation import Rules, within_share
+from moderato.errors import UnknownReview
+from moderato.loop import pages
+from moderato.reviews import Label, Review
+from moderato.store import Store
+
+_PAGE = 500
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A label that may go into a dataset, with its review and the feedback that is about it."""
+
+    label: Label
+    review: Review
+    feedback_ids: list[str]
+
+
+class AcceptedLabel(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `accepted.jsonl`, the file by which labels go from serving to training."""
+
+    review_id: str
+    decision_id: str | None
+    feedback_ids: list[str]
+    text: str
+    values: dict[str, bool | None]
+    method: str
+    annotators: list[str]
+    created: str
+
+
+def encode(accepted: Accepted) -> bytes:
+    """Return the line of `accepted.jsonl`, without its end of line: JSON in UTF-8 on one line."""
+    label, review = accepted.label, accepted.review
+    line = AcceptedLabel(
+        review_id=label.review_id,
+        decision_id=review.decision_id,
+        feedback_ids=accepted.feedback_ids,
+        text=review.text,
+        values=label.values,
+        method=label.method,
+        annotators=label.annotators,
+        created=label.created,
+    )
+    return msgspec.json.encode(line)
+
+
+def decode(line: bytes) -> AcceptedLabel:
+    """Return a line of `accepted.jsonl` as it was; raises msgspec.ValidationError or DecodeError."""
+    return msgspec.json.decode(line, type=AcceptedLabel)
+
+
+def accept(store: Store, labels: list[Label], rules: Rules, limit: int | None = None) -> list[Accepted]:
+    """Return those of the labels that one batch may have, the oldest first, with their reviews and feedback."""
+    batch = within_share(labels, rules)
+    if limit is not None:
+        batch = within_share(batch[:limit], rules)
+    return list(_with_origin(store, batch))
+
+
+def unused_labels(store: Store) -> Iterator[Label]:
+    """Yield the labels that no dataset has, the oldest first."""
+    return (label for label in pages(lambda cursor: store.list_labels(_PAGE, cursor)) if label.dataset is None)
+
+
+def _with_origin(store: Store, labels: list[Label]) -> Iterator[Accepted]:
+    for label in labels:
+        try:
+            review = store.get_review(label.review_id)
+        except UnknownReview:
+            continue  # erased or expired since the labels were listed: without its text it is no use
+        feedback_ids = [feedback.feedback_id for feedback in store.feedback_of_review(label.review_id)]
+        yield Accepted(label, review, feedback_ids)
