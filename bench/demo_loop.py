@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.people import Opinion, Person, Post, adjudicate, annotate, correct
-from bench.posts import CATEGORY, FILES, read_posts
+from bench.posts import CATEGORY, FILE, read_posts
 from bench.server import ROOT, ServerProcess
 
 MODERATORS = ("mia", "noah", "olivia", "paul", "quinn")
@@ -36,7 +36,7 @@ console = Console()
 
 @dataclass(frozen=True)
 class Slice:
-    """How well a model tells what is toxic in the slice."""
+    """How well a model finds the hate of the slice."""
 
     model: str
     precision: float
@@ -83,9 +83,8 @@ def _options() -> argparse.Namespace:
 
 def _prepare(options: argparse.Namespace, parent: Path) -> None:
     """See that the files are there, and the dataset of the model in use, without whose texts the slice is chosen."""
-    for name in FILES:
-        if not (options.data / name).is_file():
-            sys.exit(f"{options.data / name} is not there: name the folder of the public files by DATA_DIR=")
+    if not (options.data / FILE).is_file():
+        sys.exit(f"{options.data / FILE} is not there: name the folder of the public files by DATA_DIR=")
     if not (parent / "dataset.json").is_file():
         _step("the dataset of the starter model (once)")
         _run(options.train_python, "-m", "training", "dataset", "starter", "--data", str(options.data))

@@ -17,9 +17,9 @@ class Done:
     refusal: str
 
 
-def run(*arguments: str | Path) -> Done:
-    """Run the command on a wide terminal; an exception that is no refusal is raised."""
-    environment = {"COLUMNS": "200", "NO_COLOR": "1", "DATA_DIR": None, "MODEL_DIR": None}
+def run(*arguments: str | Path, columns: int = 200) -> Done:
+    """Run the command on a terminal, a wide one; an exception that is no refusal is raised."""
+    environment = {"COLUMNS": str(columns), "NO_COLOR": "1", "DATA_DIR": None, "MODEL_DIR": None}
     result = CliRunner().invoke(app, [str(each) for each in arguments], env=environment)
     if isinstance(result.exception, REFUSALS):
         return Done(1, result.output, str(result.exception))

@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import botocore.session  # type: ignore[import-untyped]  # none of it has types
@@ -18,6 +18,8 @@ from moderato.objects import ObjectStore
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
 ACCOUNT = "arn:aws:sagemaker:us-east-1:111122223333"
 EXCEPTIONS = ClientExceptionsFactory().create_client_exceptions(MODEL)
+
+_ELSEWHERE = timezone(timedelta(hours=2))  # botocore tells times in the zone of the machine
 
 Choices = Mapping[str, Mapping[str, Sequence[str]]]
 """By review id and annotator, the labels that were chosen."""
@@ -56,7 +58,7 @@ class LabelingService:
         job = self.jobs.get(request["LabelingJobName"])
         if job is None:
             raise self.exceptions.ResourceNotFound(_response("ResourceNotFound", "none"), "DescribeLabelingJob")
-        return dict(job)
+        return job | {"LastModifiedTime": job["LastModifiedTime"].astimezone(_ELSEWHERE)}
 
     def finish(self, name: str, status: str) -> None:
         """Let a job end."""

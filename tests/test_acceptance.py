@@ -11,6 +11,7 @@ from moderato.review_queue import ReviewQueue, Rules
 from moderato.reviews import Label, Status
 from moderato.sqlite import SqliteStore
 from tests.queues import CATEGORIES, Time, add, report, settle
+from tests.records import feedback
 
 
 @pytest.fixture
@@ -43,6 +44,24 @@ def test_accepted_labels_come_with_review_and_feedback(store: SqliteStore, queue
     assert accepted.feedback_ids == [f"f_mia_{review_id}"]
 
 
+def test_a_label_says_in_which_categories_it_overturns_the_decision(store: SqliteStore, queue: ReviewQueue) -> None:
+    # The decision flagged an insult; annotators say that it is a threat, and no insult.
+    (review_id,) = add(store, 1)
+    settle(queue, review_id, "threat")
+    (accepted,) = queue.accepted()
+    assert accepted.reversed == ["insult", "threat"]
+
+
+def test_without_a_stored_decision_feedback_tells_what_was_overturned(store: SqliteStore, queue: ReviewQueue) -> None:
+    (review_id,) = add(store, 1, action=None, scores={}, reasons=[])
+    labels = {"insult": True, "threat": True}
+    given = feedback(labels=labels, correct=None, moderator="mia", review_id=review_id)
+    store.record_feedback(given, "digest", None)
+    settle(queue, review_id, "threat")
+    (accepted,) = queue.accepted()
+    assert accepted.reversed == ["threat"]
+
+
 def test_the_line_of_an_accepted_label_says_all_that_training_needs(store: SqliteStore, queue: ReviewQueue) -> None:
     (review_id,) = add(store, 1, text="zwei\nZeilen \u2028 ünd")
     settle(queue, review_id, "insult")
@@ -58,6 +77,7 @@ def test_the_line_of_an_accepted_label_says_all_that_training_needs(store: Sqlit
         "method": "agreement",
         "annotators": ["ann", "ben", "cem"],
         "created": accepted.label.created,
+        "reversed": [],
     }
     assert decode(line).text == "zwei\nZeilen \u2028 ünd"
 

@@ -49,6 +49,60 @@ def test_a_value_of_the_wrong_type_is_named_with_its_line(tmp_path: Path) -> Non
     assert "float" in message
 
 
+@pytest.mark.parametrize(
+    ("table", "line", "right"),
+    [
+        ("[train]\nepochs = 0", 13, ">= 1"),
+        ("[train]\nbatch_size = 0", 13, ">= 1"),
+        ("[train]\nreplay = -1", 13, ">= 0"),
+        ("[train]\nrepeat = 0", 13, ">= 1"),
+        ("[train]\nshare = 1.5", 13, "<= 1.0"),
+        ("[train]\nshare = 0.0", 13, "> 0.0"),
+        ("[train]\nlearning_rate = nan", 13, "> 0.0"),
+        ("[train]\nlearning_rate = inf", 13, "<= 1.0"),
+        ("[train]\nweight_decay = -0.1", 13, ">= 0.0"),
+        ("[train]\nlayer_decay = 0", 13, "> 0.0"),
+        ("[train]\nwarmup_share = 2", 13, "<= 1.0"),
+        ("[train]\nmax_tokens = 2", 13, ">= 8"),
+        ("[train]\nmax_class_weight = 0.5", 13, ">= 1.0"),
+        ("[train]\npatience = -1", 13, ">= 0"),
+        ("[train]\nevaluations_per_epoch = 0", 13, ">= 1"),
+        ("[train]\ncheckpoint_steps = 0", 13, ">= 1"),
+        ("[train]\nseed = -1", 13, ">= 0"),
+        ("[augmentation]\ntricks = 1.1", 13, "<= 1.0"),
+        ("[blend]\nblends = 0\nrows = 9\nlearning_rate = 1e-4\nshare = 0.5", 13, ">= 1"),
+        ("[blend]\nblends = 9\nrows = 9\nlearning_rate = 1e-4\nshare = 7.0", 16, "<= 1.0"),
+        ("[serve]\nwindow_tokens = 0", 13, ">= 8"),
+        ("[measure]\nphrases_per_term = 0", 13, ">= 1"),
+        ("[targets]\nrude = { review_precision = 1.2 }", 13, "<= 1.0"),
+        ("[targets]\nrude = { review_precision = 0.8, block_precision = -0.2 }", 13, "> 0.0"),
+    ],
+)
+def test_a_knob_that_is_out_of_range_is_named_with_its_line(tmp_path: Path, table: str, line: int, right: str) -> None:
+    message = refusal(write_recipe(tmp_path, RECIPE.replace("[split]", f"{table}\n\n[split]")))
+    assert message.startswith(f" line {line}: Expected ")
+    assert right in message
+
+
+def test_shares_beyond_the_whole_are_named(tmp_path: Path) -> None:
+    assert refusal(write_recipe(tmp_path, test="test = 0.8")) == (
+        " line 12: test and validation are 1.1 of the texts together; at most 1 can be held out"
+    )
+    own = "split = { test = 0.7, validation = 0.6 }\nnatural = true"
+    assert refusal(write_recipe(tmp_path, natural=own)) == (
+        " line 12: test and validation are 1.3 of the texts of source 'comments' together; at most 1 can be held out"
+    )
+    assert refusal(write_recipe(tmp_path, test="test = -0.1")).startswith(" line 13: Expected `float` >= 0.0")
+    assert load_recipe(write_recipe(tmp_path, test="test = 0.7")).split.test == 0.7
+
+
+def test_windows_that_would_never_move_on_are_named(tmp_path: Path) -> None:
+    table = "[serve]\nwindow_tokens = 64\noverlap_tokens = 62"
+    assert refusal(write_recipe(tmp_path, RECIPE.replace("[split]", f"{table}\n\n[split]"))) == (
+        " line 14: overlap_tokens is 62 of windows of 64; at most 61 are possible"
+    )
+
+
 def test_a_category_without_a_source_is_named(tmp_path: Path) -> None:
     message = refusal(write_recipe(tmp_path, categories='categories = ["rude", "loud", "odd"]'))
     assert message == " line 5: no source speaks of category 'odd'; map it under [sources.labels]"

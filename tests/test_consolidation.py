@@ -164,6 +164,12 @@ def test_a_newcomer_with_one_answer_holds_nobody_up() -> None:
     assert within_share([*labels, label(20, "ann", "ben", "new")]) == labels
 
 
+@pytest.mark.parametrize("part", [5, 15, 40])
+def test_a_fourth_annotator_holds_a_team_of_three_up_in_no_more_than_their_own_labels(part: int) -> None:
+    labels = [label(number, "ann", "ben", "new" if number < part else "cem") for number in range(100)]
+    assert within_share(labels) == labels[part:]
+
+
 def test_one_with_a_part_in_every_label_of_many_annotators_makes_them_all_wait() -> None:
     labels = [label(n, "eve", f"a{n % 9}", f"a{(n + 1) % 9}") for n in range(60)]
     assert within_share(labels) == []

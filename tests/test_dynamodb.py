@@ -1,6 +1,7 @@
 """What is special to a store in DynamoDB: limits of its requests, others who write meanwhile, and being cut off."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from moderato.dynamodb import DynamoStore, table_definition
 from moderato.dynamodb_schema import Client
 from moderato.dynamodb_table import PAUSES_SECONDS, Contended
-from moderato.errors import TooLarge, UnknownDecision, UnknownFeedback
+from moderato.errors import TooLarge, UnknownDecision, UnknownFeedback, UnknownReview
 from moderato.reviews import ReviewReason, Status, review_of
 from moderato.store import Batch, Page
 from tests.records import decision
@@ -129,6 +130,40 @@ def test_a_review_that_comes_meanwhile_does_not_keep_feedback_out(client: Client
     assert store.record_feedback(given, "digest", review).review_queued
     assert store.feedback_of("d_1") == [given]
     assert store.get_review(review.review_id) == earlier
+
+
+def test_expired_feedback_is_no_first_try(client: Client) -> None:
+    clock = MovableClock()
+    plain = dynamo_store(client, clock)
+    plain.record_feedback(reported(expires=clock.second(days=1))[0], "digest", None)
+    clock.move(days=1)
+    given, review = reported(note="again")
+    store, _ = around(plain, "transact_write_items", once(lambda: plain.add_review(review)))
+    assert store.record_feedback(given, "other digest", review).replayed is False
+    assert store.feedback_of("d_1") == [given]
+
+
+def test_a_review_whose_time_is_up_meanwhile_takes_no_answer(client: Client) -> None:
+    plain = dynamo_store(client)
+    review = text_review()
+    plain.add_review(review)
+    key = {"pk": {"S": f"case#{review.review_id}"}, "sk": {"S": "review"}}
+    removal = partial(cast("Any", client).delete_item, TableName=plain._table, Key=key)
+    store, _ = around(plain, "transact_write_items", once(removal))
+    with pytest.raises(UnknownReview):
+        store.record_annotation(annotation(review))
+    assert store.annotators() == []
+
+
+def test_a_release_that_comes_meanwhile_leaves_nothing_in_the_job(client: Client) -> None:
+    plain = dynamo_store(client)
+    reviews = [text_review("one"), text_review("two")]
+    for review in reviews:
+        plain.add_review(review)
+    plain.open_batch(Batch(job="moderato-1", review_ids=[one.review_id for one in reviews], created=NOON))
+    store, _ = around(plain, "transact_write_items", once(lambda: plain.release("moderato-1")))
+    assert store.claim("moderato-1") == []
+    assert store.count_reviews()[Status.WAITING] == 2
 
 
 def test_an_erasure_that_comes_meanwhile_keeps_feedback_out(client: Client) -> None:

@@ -276,6 +276,16 @@ def test_decisions_are_listed_newest_first_in_pages(app: Handler, store: SqliteS
     assert second["cursor"] is None
 
 
+@pytest.mark.parametrize("groups", [(), ("annotators",)])
+def test_a_moderators_token_alone_erases_nothing(app: Handler, store: SqliteStore, groups: tuple[str, ...]) -> None:
+    _, answer = give(app, {"decision_id": "d_1", "correct": False}, subject="mia")
+    for path in ("/decisions/d_1", f"/feedback/{answer['feedback_id']}"):
+        status, problem = send(app, "DELETE", path, subject="mia", groups=groups)
+        assert (status, problem["title"]) == (403, "Forbidden")
+    assert len(store.feedback_of("d_1")) == 1
+    assert send(app, "DELETE", "/decisions/d_1", subject="ada", groups=("adjudicators",)) == (204, None)
+
+
 def test_an_erased_decision_is_gone(app: Handler) -> None:
     assert send(app, "DELETE", "/decisions/d_1") == (204, None)
     assert send(app, "GET", "/decisions/d_1")[0] == 404

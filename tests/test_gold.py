@@ -1,16 +1,19 @@
 """Gold items test annotators unawares, and cost whoever fails them their say."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from moderato.consolidation import Rules
 from moderato.errors import Conflict, InvalidRequest
 from moderato.policy import Action
-from moderato.review_queue import ReviewQueue
+from moderato.review_queue import Filters, ReviewQueue
 from moderato.reviews import ReviewReason, Status
 from moderato.sqlite import SqliteStore
 from tests.queues import ANY, CATEGORIES, Time, add, add_gold, offered, settle
+from tests.records import decision
 
 
 @pytest.fixture
@@ -62,6 +65,54 @@ def test_others_answers_to_gold_are_never_shown(queue: ReviewQueue) -> None:
     queue.annotate(gold, "ann", ["insult"])
     queue.annotate(gold, "ben", ["threat"])
     assert [one.annotator for one in queue.answers(gold, "ben")] == ["ben"]
+
+
+def test_gold_is_in_the_list_of_what_waits_as_if_it_waited(store: SqliteStore, queue: ReviewQueue) -> None:
+    gold = add_gold(queue, 2)
+    ids = add(store, *range(20))
+    page = queue.waiting(ANY, 22)
+    assert {one.review_id for one in page.records} == {*ids, *gold}
+    assert [one.created for one in page.records] == sorted(one.created for one in page.records)
+    assert {(one.status, one.gold, one.expires) for one in page.records} == {(Status.WAITING, None, None)}
+
+
+def test_a_list_with_gold_misses_nothing_and_repeats_nothing(store: SqliteStore, queue: ReviewQueue) -> None:
+    gold = add_gold(queue, 3)
+    ids = add(store, *range(30))
+    page = queue.waiting(ANY, 4)
+    pages = [page.records]
+    while page.cursor is not None:
+        page = queue.waiting(ANY, 4, page.cursor)
+        pages.append(page.records)
+    found = [one.review_id for records in pages for one in records]
+    assert len(found) == len(set(found))
+    assert set(ids) < set(found) <= {*ids, *gold}
+    assert max(map(len, pages)) == 4
+
+
+def test_a_gold_item_is_never_older_than_a_week(store: SqliteStore, queue: ReviewQueue, clock: Time) -> None:
+    (gold,) = add_gold(queue, 1)
+    add(store, 1)
+    first = queue.get(gold).created
+    clock.now += timedelta(days=6)
+    assert queue.get(gold).created == first
+    clock.now += timedelta(days=30)
+    assert queue.get(gold).created[:19] == "2026-12-26T12:00:00"
+    old = Filters(older_than_days=7)
+    assert [one.review_id for one in queue.waiting(old, 10).records] != [gold]
+
+
+def test_an_erased_gold_item_is_shown_no_more(store: SqliteStore, clock: Time) -> None:
+    queue = ReviewQueue(store, CATEGORIES, clock, Rules(gold_every=1))
+    one = decision(decision_id="d_gold", text="you gold")
+    store.record_decisions([one])
+    assert queue.add_gold(one.text, ["insult"], one)
+    (waiting,) = add(store, 1)
+    gold = offered(queue, "ann")
+    assert gold != waiting
+    store.delete_decision("d_gold")
+    assert offered(queue, "ann") == waiting
+    assert [found.review_id for found in queue.waiting(ANY, 10).records] == [waiting]
 
 
 def test_gold_is_in_no_list_and_is_not_offered_when_nothing_else_waits(queue: ReviewQueue) -> None:

@@ -487,6 +487,9 @@ def test_a_worker_answers_a_text_once() -> None:
         ("iteration-1/0/a/b.json", None),
         ("iteration-1/-1/x.json", None),
         ("1/x.json", None),
+        ("iteration-1/0/a name.json", None),
+        ("iteration-1/0/.json", None),
+        ("iteration-1/\u0663/2026.json", None),
     ],
 )
 def test_a_worker_response_lies_under_the_number_of_its_line(name: str, number: int | None) -> None:

@@ -395,9 +395,8 @@ def test_agreeing_annotators_make_a_label(started: World) -> None:
         ("ben", ["insult"], started.job()),
         ("cat", ["insult"], started.job()),
     ]
-    assert {answer.created for answer in answers} == {
-        started.service.describe_labeling_job(LabelingJobName=started.job())["LastModifiedTime"].isoformat()
-    }
+    ended = started.service.describe_labeling_job(LabelingJobName=started.job())["LastModifiedTime"]
+    assert {answer.created for answer in answers} == {ended.astimezone(UTC).isoformat()}
 
 
 def test_none_is_an_answer_with_no_categories(started: World) -> None:

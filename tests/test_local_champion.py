@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.server import ServerProcess
-from feedback.console_models import ChampionReport, ComparisonReport, DatasetReport, FigureReport
 from local import promotion
 from local.champion import Champions
 from local.models_report import report_models
 from local.promotion import Comparison, Contestant, Event, Figure
 from moderato.artifact import DatasetRecord, load_manifest
+from moderato.models_report import ChampionReport, ComparisonReport, DatasetReport, FigureReport
 from tests.commands import run
 from tests.loops import make_data, make_parent
 from tests.made_models import STARTER, change_starter, make_model, renamed
@@ -123,7 +123,7 @@ def test_the_models_report_tells_of_champion_comparisons_and_dataset_versions(tm
             when="2026-11-21T12:00:00+00:00",
             outcome="not better",
             reasons=["macro-F1: 0.5 against the champion's 0.6."],
-            figures=[FigureReport(name="macro-F1", champion=0.6, challenger=0.5)],
+            figures=[FigureReport(name="macro-F1", champion=0.6, challenger=0.5, limit="not lower", passed=False)],
         )
     ]
     first, second = record_of(data / "datasets" / "made" / "first"), record_of(folder)
@@ -160,7 +160,7 @@ def note_comparison(data: Path) -> None:
     champion, challenger = (
         Contestant(name="made", version=version, sha256="0" * 64, dataset=dataset) for version in ("0.8.0", "0.9.0")
     )
-    figure = Figure(name="macro-F1", champion=0.6, challenger=0.5, passed=False)
+    figure = Figure(name="macro-F1", champion=0.6, challenger=0.5, limit="not lower", passed=False)
     comparison = Comparison(
         champion=champion,
         challenger=challenger,

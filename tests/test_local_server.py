@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def test_a_request_becomes_an_event_of_payload_2(echo_port: int) -> None:
 
 
 def test_repeated_headers_are_joined_by_commas(echo_port: int) -> None:
-    request = b"GET / HTTP/1.1\r\nhost: x\r\nx-thing: a\r\nX-Thing: b\r\nconnection: close\r\n\r\n"
+    request = b"GET / HTTP/1.1\r\nhost: localhost\r\nx-thing: a\r\nX-Thing: b\r\nconnection: close\r\n\r\n"
     answer = raw(echo_port, request)
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["headers"]["x-thing"] == "a,b"
 
@@ -123,7 +124,7 @@ def test_a_page_keeps_its_type_and_its_letters(kind: str) -> None:
 def test_several_cookies_are_several_headers() -> None:
     answer = {"statusCode": 303, "headers": {"Location": "/console"}, "cookies": ["a=1; HttpOnly", "b=2"], "body": ""}
     with serving(lambda _event, _context: answer) as port:
-        got = raw(port, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        got = raw(port, b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
     assert b"set-cookie: a=1; HttpOnly\r\n" in got
     assert b"set-cookie: b=2\r\n" in got
 
@@ -147,16 +148,58 @@ def test_a_head_request_has_no_body_in_its_answer(echo_port: int) -> None:
 
 def test_a_body_that_is_announced_too_long_is_refused_unread(echo_port: int) -> None:
     # No body follows: a server that read on would wait for it for ever.
-    head = f"POST /moderate HTTP/1.1\r\nhost: x\r\ncontent-length: {MAX_BODY_BYTES + 1}\r\n\r\n"
+    head = f"POST /moderate HTTP/1.1\r\nhost: localhost\r\ncontent-length: {MAX_BODY_BYTES + 1}\r\n\r\n"
     answer = raw(echo_port, head.encode())
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"application/problem+json" in answer
 
 
 def test_a_chunked_body_is_cut_off_at_the_limit(echo_port: int) -> None:
-    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
     chunk = b"%x\r\n" % (MAX_BODY_BYTES + 1) + b"x" * (MAX_BODY_BYTES + 1) + b"\r\n"
     assert raw(echo_port, head + chunk).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LocalHost:8000", "127.0.0.1", "127.0.0.1:1", "127.8.9.1", "[::1]", "[::1]:8000", "localhost:"],
+)
+def test_the_machine_itself_is_served_under_all_its_names(echo_port: int, host: str) -> None:
+    request = f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    assert raw(echo_port, request.encode()).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.test",
+        "evil.test:8000",
+        "127.0.0.1.evil.test",
+        "localhost.evil.test",
+        "localhost:8000@evil.test",
+        "evil.test:127.0.0.1",
+        "192.168.0.1",
+        "8.8.8.8",
+        "[::2]",
+        "[evil]",
+        "::1",
+        "localhost:8000:1",
+        "",
+    ],
+)
+def test_another_host_is_not_served_here(echo_port: int, host: str) -> None:
+    request = f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    head, _, body = raw(echo_port, request.encode()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 421 ")
+    assert b"content-type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["title"]) == (421, "Misdirected request")
+    assert "evil" not in body.decode()
+
+
+def test_a_client_of_http_1_0_need_not_name_a_host(echo_port: int) -> None:
+    assert raw(echo_port, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    assert raw(echo_port, b"GET / HTTP/1.0\r\nhost: evil.test\r\n\r\n").startswith(b"HTTP/1.1 421 ")
 
 
 def test_what_is_not_http_gets_400_and_the_server_lives_on(echo_port: int) -> None:
@@ -166,7 +209,7 @@ def test_what_is_not_http_gets_400_and_the_server_lives_on(echo_port: int) -> No
 
 def test_a_client_that_hangs_up_harms_nobody(echo_port: int) -> None:
     with socket.create_connection(("127.0.0.1", echo_port)) as connection:
-        connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
     assert ask(echo_port, "GET", "/")[0] == 200
 
 
@@ -241,13 +284,20 @@ def test_each_path_goes_to_its_app(path: str, app: str) -> None:
 
 
 def raw(port: int, request: bytes) -> bytes:
-    """Send bytes; return what comes back before the server hangs up."""
+    """Send bytes; return one whole answer, or what comes back before the server hangs up."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(request)
-        parts = []
+        answer = b""
         try:
-            while part := connection.recv(65536):
-                parts.append(part)
+            while not is_whole(answer) and (part := connection.recv(65536)):
+                answer += part
         except ConnectionResetError:
             pass  # it hung up while we were still sending
-        return b"".join(parts)
+        return answer
+
+
+def is_whole(answer: bytes) -> bool:
+    """Return whether an answer has as many bytes as it says."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return length is not None and len(body) >= int(length[1])

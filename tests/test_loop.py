@@ -86,7 +86,8 @@ def test_the_report_tells_who_is_distrusted_and_which_labels_that_cost(store: Sq
     assert (eve.gold_answers, eve.gold_accuracy, eve.is_distrusted) == (10, 0.0, True)
     assert (found.labels.accepted, found.labels.rejected) == (0, 1)
     hidden = found.without_gold()
-    assert hidden.annotators == []
+    assert [(one.annotator, one.answers) for one in hidden.annotators] == [("ann", 1), ("ben", 1), ("eve", 11)]
+    assert {(one.gold_answers, one.gold_accuracy, one.is_distrusted) for one in hidden.annotators} == {(None,) * 3}
     assert Status.GOLD not in hidden.reviews
 
 

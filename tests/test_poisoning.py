@@ -11,7 +11,7 @@ import pytest
 from feedback.app import create_app
 from moderato.errors import Forbidden
 from moderato.review_queue import ReviewQueue
-from moderato.reviews import ReviewReason, review_id_of
+from moderato.reviews import ReviewReason, Status, chosen, review_id_of
 from moderato.sqlite import SqliteStore
 from tests.annotators import (
     CATEGORIES,
@@ -26,7 +26,7 @@ from tests.annotators import (
 )
 from tests.events import send
 from tests.queues import Time
-from tests.records import decision, logger_to, review
+from tests.records import decision, feedback, logger_to, review
 
 REVIEWS = 120
 GOLD = 40
@@ -117,6 +117,36 @@ def invert_by_feedback(attacked: World, reporter: str) -> list[str]:
             send(app, "POST", "/feedback", {"decision_id": decision_id, "labels": labels}, subject=reporter)[0] == 201
         )
     return list(reported.values())
+
+
+def test_who_answers_withdraws_and_reports_at_will_neither_bends_a_label_nor_holds_one_up(tmp_path: Path) -> None:
+    with world(tmp_path, seed=1, reviews=40) as attacked:
+        for number, (review_id, right) in enumerate(attacked.truths.items()):
+            for name in ("ann", "ben"):
+                attacked.queue.annotate(review_id, name, sorted(right))
+            attacked.queue.annotate(review_id, "eve", sorted(right) if number % 2 else invert(review_id, right))
+            pester(attacked, review_id, number // 2 % 3)
+        attacked.queue.accepted()
+        waiting = [one.review_id for one in attacked.store.list_reviews(Status.WAITING, 100).records]
+        for review_id in waiting:
+            attacked.queue.annotate(review_id, "cem", sorted(attacked.truths[review_id]))
+        labels = {one.label.review_id: one.label for one in attacked.queue.accepted()}
+        disputed = [one.review_id for one in attacked.store.list_reviews(Status.DISPUTED, 100).records]
+    assert len(waiting) == 26
+    assert len(disputed) == 7
+    assert set(waiting) <= set(labels)
+    assert [one for one in labels.values() if set(chosen(one.values)) != attacked.truths[one.review_id]] == []
+
+
+def pester(attacked: World, review_id: str, way: int) -> None:
+    """Leave the answer as it is, take it back and skip, or report what was answered."""
+    if way == 1:
+        attacked.queue.withdraw(review_id, "eve")
+        attacked.queue.annotate(review_id, "eve", None)
+    if way == 2:
+        decision_id = attacked.store.get_review(review_id).decision_id
+        given = feedback(feedback_id=f"f_{review_id}", moderator="eve", decision_id=decision_id, review_id=review_id)
+        attacked.store.record_feedback(given, "digest", None)
 
 
 def test_no_annotator_has_a_part_in_more_than_half_of_what_is_accepted(tmp_path: Path) -> None:

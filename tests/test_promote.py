@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,20 @@ def failed(comparison: Comparison) -> set[str]:
     return {each.name for each in comparison.figures if not each.passed} - {"latency, ms for a text"}
 
 
-def with_corrections(folder: Path, corrections: Sequence[dict[str, Any]]) -> Path:
-    """Write a dataset that has past reversals."""
-    return write_dataset(folder, held_out_rows(), {"corrections.jsonl": corrections})
+def with_corrections(
+    folder: Path, corrections: Sequence[dict[str, Any]], reversals: Mapping[str, Sequence[str]] | None = None
+) -> Path:
+    """Write a dataset that has held-out corrections, with the categories of each text that a label overturned."""
+    additions = [_addition(each["id"], (reversals or {}).get(each["text"], ())) for each in corrections]
+    return write_dataset(folder, held_out_rows(), {"corrections.jsonl": corrections, "additions.jsonl": additions})
+
+
+def _addition(row_id: str, reversed_categories: Sequence[str]) -> dict[str, Any]:
+    return {
+        "row": row_id, "split": "corrections", "review_id": f"r_{row_id}", "decision_id": None, "feedback_ids": [],
+        "annotators": ["ann", "ben", "cem"], "method": "agreement", "values": {},
+        "created": "2026-11-21T12:00:00+00:00", "reversed": list(reversed_categories),
+    }  # fmt: skip
 
 
 def test_a_model_that_is_as_good_may_take_the_place(home: Path) -> None:
@@ -137,30 +148,43 @@ def test_a_model_that_does_not_give_its_golden_answers_loses(home: Path) -> None
     assert failed(compared(home, "forgetful")) == {"golden answers"}
 
 
-def test_past_reversals_count_by_action_and_by_labels(home: Path, tmp_path: Path) -> None:
+def test_held_out_corrections_count_by_action_and_by_labels(home: Path, tmp_path: Path) -> None:
     unseen = ("You are a stupid, useless fool.", "Nobody likes you, loser.")
     corrections = [row(text, "corrections", ("toxicity", "insult"), natural=False) for text in unseen]
     found = compared(home, "blind", with_corrections(tmp_path / "dataset", corrections))
-    action = figure(found, "past reversals, action right")
+    action = figure(found, "held-out corrections, action right")
     assert (action.champion, action.challenger, action.rows, action.passed) == (1.0, 0.0, 2, False)
-    labels = figure(found, "past reversals, labels right")
+    labels = figure(found, "held-out corrections, labels right")
     assert labels.challenger == pytest.approx(4 / 6, abs=1e-4)
+    assert "past reversals right" not in {each.name for each in found.figures}
 
 
 def test_many_past_reversals_ask_for_more_than_the_same(home: Path, tmp_path: Path) -> None:
-    # The champion flags every one of these, and moderators said that they are fine.
-    corrections = [row(text, "corrections", natural=False) for text, _ in HARMFUL] * 2
-    dataset = with_corrections(tmp_path / "dataset", corrections)
-    same = figure(compared(home, "same", dataset), "past reversals, action right")
-    assert (same.champion, same.challenger, same.limit, same.passed) == (0.0, 0.0, "higher", False)
-    assert figure(compared(home, "blind", dataset), "past reversals, action right").passed is True
+    # The champion calls each of these toxic, and annotators said that they are fine.
+    texts = [text for text, _ in HARMFUL]
+    corrections = [row(text, "corrections", natural=False) for text in texts] * 2
+    dataset = with_corrections(tmp_path / "dataset", corrections, dict.fromkeys(texts, ("toxicity",)))
+    same = figure(compared(home, "same", dataset), "past reversals right")
+    assert (same.champion, same.challenger, same.rows) == (0.0, 0.0, 20)
+    assert (same.limit, same.passed) == ("higher", False)
+    assert figure(compared(home, "blind", dataset), "past reversals right").passed is True
 
 
-def test_what_nobody_decided_of_a_reversal_is_not_counted(home: Path, tmp_path: Path) -> None:
+def test_a_past_reversal_counts_in_the_category_that_was_overturned_alone(home: Path, tmp_path: Path) -> None:
+    # The starter model says insult, which is right, and toxicity, which annotators overturned.
+    text = "You are a stupid fool indeed."
+    dataset = with_corrections(
+        tmp_path / "dataset", [row(text, "corrections", ("insult",), natural=False)], {text: ("toxicity",)}
+    )
+    same = figure(compared(home, "same", dataset), "past reversals right")
+    assert (same.champion, same.rows, same.limit, same.passed) == (0.0, 1, "not lower", True)
+
+
+def test_what_nobody_decided_of_a_correction_is_not_counted(home: Path, tmp_path: Path) -> None:
     correction = row("You are a stupid fool indeed.", "corrections", ("insult",), natural=False)
     correction["labels"] |= dict.fromkeys(("toxicity", "severe_toxicity", "identity_attack", "profanity", "threat"))
     found = compared(home, "same", with_corrections(tmp_path / "dataset", [correction]))
-    assert figure(found, "past reversals, labels right").champion == 1.0
+    assert figure(found, "held-out corrections, labels right").champion == 1.0
 
 
 def test_texts_that_are_not_of_the_natural_mix_are_no_part_of_the_test(home: Path, tmp_path: Path) -> None:
@@ -201,7 +225,7 @@ def test_a_broken_challenger_is_not_compared(home: Path, tmp_path: Path) -> None
 
 
 def test_a_challenger_whose_graph_is_none_is_not_compared(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(CannotCompare, match="cannot be loaded: InvalidProtobuf"):
+    with pytest.raises(BrokenModel, match=r"model\.onnx is no graph that can be run"):
         compare(STARTER, make_model(tmp_path / "made"), home / "dataset", sampling=FEW)
 
 
@@ -245,7 +269,7 @@ def test_the_report_says_why_not_in_words_and_every_figure(home: Path) -> None:
 
 def promote(home: Path, challenger: str, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    return moderato("promote", home / challenger, "--dataset", home / "dataset", "--quick", "--data-dir", data, *more)
+    return moderato("promote", home / challenger, "--dataset", home / "dataset", "--data-dir", data, *more)
 
 
 def test_the_command_promotes_what_is_as_good_and_rollback_goes_back(home: Path, tmp_path: Path) -> None:
@@ -264,7 +288,7 @@ def test_the_command_promotes_what_is_as_good_and_rollback_goes_back(home: Path,
 
 
 def test_the_command_ends_with_3_and_writes_why_not(home: Path, tmp_path: Path) -> None:
-    done = promote(home, "blind", tmp_path)
+    done = promote(home, "blind", tmp_path, "--quick")
     assert done.returncode == 3
     assert "Not promoted: macro-F1" in done.stdout
     assert "The challenger is not promoted." in (home / "blind-comparison.md").read_text()
@@ -274,8 +298,11 @@ def test_the_command_ends_with_3_and_writes_why_not(home: Path, tmp_path: Path) 
     assert event["sha256"] == load_manifest(home / "blind").sha256
 
 
-def test_a_dry_run_compares_and_promotes_nothing(home: Path, tmp_path: Path) -> None:
-    assert promote(home, "same", tmp_path, "--dry-run").returncode == 0
+@pytest.mark.parametrize("option", ["--dry-run", "--quick"])
+def test_a_dry_or_quick_run_compares_and_promotes_nothing(home: Path, tmp_path: Path, option: str) -> None:
+    done = promote(home, "same", tmp_path, option)
+    assert done.returncode == 0
+    assert f"With {option} nothing is promoted" in done.stdout
     assert not (tmp_path / "champion.json").exists()
 
 

@@ -53,6 +53,17 @@ def test_asked_again_it_offers_the_same(store: SqliteStore, queue: ReviewQueue) 
     assert [offered(queue, "ann") for _ in range(3)] == [first] * 3
 
 
+def test_more_annotators_than_a_review_needs_are_spread_over_the_oldest(store: SqliteStore, queue: ReviewQueue) -> None:
+    first, *oldest = add(store, *range(30))[:5]
+    names = [f"ann{number}" for number in range(12)]
+    for name in names:
+        queue.annotate(first, name, None)
+    found = [offered(queue, name) for name in names]
+    assert set(found) <= set(oldest)
+    assert len(set(found)) >= 3
+    assert [offered(queue, name) for name in names] == found
+
+
 def test_nobody_is_offered_what_they_reported_answered_or_skipped(store: SqliteStore, queue: ReviewQueue) -> None:
     reported, answered, skipped, open_one = add(store, 1, 2, 3, 4)
     report(store, reported, "ann")

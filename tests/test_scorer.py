@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moderato.artifact import Problem
+from moderato.artifact import Manifest, Problem
+from moderato.errors import BrokenModel
 from moderato.scorer import Scorer
 from tests.conftest import STARTER
+from tests.made_models import change_starter
 
 TEXTS = Path(__file__).parent / "texts"
 FRIENDLY = (TEXTS / "friendly.txt").read_text().splitlines()
@@ -28,6 +30,17 @@ def single_label(scorer: Scorer) -> Scorer:
 def test_every_golden_answer_is_given(scorer: Scorer) -> None:
     scorer.check_golden(STARTER / "golden.jsonl")
     assert len((STARTER / "golden.jsonl").read_text().splitlines()) == 64
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"{}", b"\x00" * 64])
+def test_a_file_that_is_none_is_named_though_its_digest_is_right(tmp_path: Path, name: str, content: bytes) -> None:
+    def spoil(directory: Path, manifest: Manifest) -> Manifest:
+        (directory / name).write_bytes(content)
+        return manifest
+
+    with pytest.raises(BrokenModel, match=f"{name} is no"):
+        Scorer.load(change_starter(tmp_path / "model", spoil))
 
 
 def test_scores_do_not_depend_on_what_was_scored_before(scorer: Scorer) -> None:

@@ -390,6 +390,13 @@ def test_another_answer_is_a_conflict_until_the_first_is_withdrawn(store: Store,
     assert store.annotations_of(review.review_id) == [annotation(review, **other)]
 
 
+def test_a_skip_and_none_of_the_categories_are_different_answers(store: Store) -> None:
+    [review] = queue(store, 1)
+    store.record_annotation(annotation(review, labels=None))
+    with pytest.raises(Conflict):
+        store.record_annotation(annotation(review, labels=[]))
+
+
 def test_an_answer_is_withdrawn_once(store: Store) -> None:
     [review] = queue(store, 1)
     store.record_annotation(annotation(review, "ann"))
@@ -765,6 +772,16 @@ def test_what_has_expired_makes_room(store: Store, clock: MovableClock) -> None:
     assert store.get_label(review.review_id) is None
     store.settle(label(review))
     assert store.get_label(review.review_id) == label(review)
+
+
+def test_an_expired_review_makes_room_for_that_of_new_feedback(store: Store, clock: MovableClock) -> None:
+    given, review = reported_text(expires=clock.second(days=1))
+    store.record_feedback(given, "digest", text_review(expires=clock.second(days=1)))
+    clock.move(days=1)
+    again, review = reported_text(created=minute(1))
+    assert store.record_feedback(again, "other digest", review) == Recorded("f_1", review_queued=True, replayed=False)
+    assert store.get_review(review.review_id) == review
+    assert store.feedback_of_review(review.review_id) == [again]
 
 
 def test_an_expired_label_can_be_replaced_although_a_dataset_had_it(store: Store, clock: MovableClock) -> None:

@@ -124,6 +124,13 @@ def test_people_read_a_tree(home: Path) -> None:
     assert "... and 3 more labels" in few
 
 
+def test_no_line_of_the_tree_is_cut(home: Path) -> None:
+    model = home / "data" / "models" / "made-1.0.0"
+    wide, narrow = (run("trace", model, "--data-dir", home / "data", columns=columns) for columns in (400, 40))
+    assert "label: none" in wide.output
+    assert narrow.output == wide.output
+
+
 def test_feedback_that_nobody_annotated_yet_leads_to_its_review(tmp_path: Path) -> None:
     from moderato.reviews import ReviewReason, review_of
     from tests.records import decision, feedback

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from moderato.errors import BrokenModel
 from training import dataset
-from training.config import Recipe, RecipeError, load_recipe
+from training.config import LARGEST_SEED, Recipe, RecipeError, load_recipe
 from training.evaluation import Evaluation
 from training.export import ExportError
 from training.measures import figures_of, templates_of
@@ -47,7 +47,10 @@ Parent = Annotated[
 ]
 Output = Annotated[Path, typer.Option("--output", help="Where runs go: OUTPUT/NAME.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="A few hundred rows and one short epoch, through every stage.")]
-Seed = Annotated[int | None, typer.Option(help="Another seed than the recipe's; the run goes to OUTPUT/NAME-SEED.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, max=LARGEST_SEED, help="Another seed than the recipe's; the run goes to OUTPUT/NAME-SEED."),
+]
 Processes = Annotated[int, typer.Option(min=1, help="Train with so many processes (DDP).")]
 ExportPython = Annotated[
     str, typer.Option(envvar="EXPORT_PYTHON", help="Python of the environment of requirements/export.txt.")

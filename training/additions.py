@@ -35,6 +35,8 @@ class Addition(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, bool | None]
     """By category; None where nobody decided."""
     created: str
+    reversed: list[str] = []
+    """The categories in which the label overturned a decision."""
 
 
 class LeftOut(msgspec.Struct, frozen=True):

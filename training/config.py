@@ -16,6 +16,17 @@ Cell = str | float | int
 """A value of a column as TOML writes it; cells are compared as text."""
 
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+CountFromZero = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+PositiveShare = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Tokens = Annotated[int, msgspec.Meta(ge=8)]
+"""Two of them are the model's own, and some must be left for a text."""
+
+LARGEST_SEED = 2**32 - 1
+"""numpy takes no larger one."""
+
+
 class RecipeError(ValueError):
     """A recipe or a source cannot be used; the message names the file, the line and the mend."""
 
@@ -27,8 +38,8 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Shares(_Table, frozen=True, kw_only=True):
     """Which share of a source's texts is held out, by a hash of the text."""
 
-    test: float = 0.05
-    validation: float = 0.05
+    test: Share = 0.05
+    validation: Share = 0.05
 
 
 class Mapping(_Table, frozen=True, kw_only=True):
@@ -71,7 +82,7 @@ class Source(_Table, frozen=True, kw_only=True):
     """Extractive: the column with the document's summary; each sentence of `text` becomes a row."""
     natural: bool = False
     """Whether its class mix is that of real traffic; figures are taken on such sources."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most so many rows, chosen by hash."""
     split: Shares | None = None
     origin: str
@@ -94,65 +105,65 @@ class Encoder(_Table, frozen=True, kw_only=True):
 class TrainKnobs(_Table, frozen=True, kw_only=True):
     """Knobs of the fine-tuning."""
 
-    epochs: int = 2
-    batch_size: int = 32
-    accumulation: int = 1
+    epochs: Count = 2
+    batch_size: Count = 32
+    accumulation: Count = 1
     """Batches whose gradients are added up before a step."""
-    learning_rate: float = 1e-4
-    layer_decay: float = 1.0
+    learning_rate: PositiveShare = 1e-4
+    layer_decay: PositiveShare = 1.0
     """Each layer below the top learns at this share of the rate above it (ULMFiT, Howard and Ruder 2018)."""
-    weight_decay: float = 0.01
-    warmup_share: float = 0.06
-    max_tokens: int = 128
-    max_class_weight: float = 5.0
-    class_weight_power: float = 0.5
+    weight_decay: Share = 0.01
+    warmup_share: Share = 0.06
+    max_tokens: Tokens = 128
+    max_class_weight: Annotated[float, msgspec.Meta(ge=1)] = 5.0
+    class_weight_power: Share = 0.5
     """Positives weigh (negatives / positives) to this power: 0 = all alike, 0.5 = square root of the imbalance."""
-    patience: int = 0
+    patience: CountFromZero = 0
     """Evaluations without a better validation figure before training stops; 0 trains to the end."""
-    evaluations_per_epoch: int = 1
-    checkpoint_steps: int = 200
+    evaluations_per_epoch: Count = 1
+    checkpoint_steps: Count = 200
     """Steps between checkpoints: what a kill can cost, about two minutes of two CPU cores or some seconds of a GPU."""
     bf16: bool = True
     """Autocast to bf16 where the CPU or GPU has it (1.6 times as fast as fp32 on two cores); false is always fp32."""
-    replay: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    replay: CountFromZero | None = None
     """At most so many rows of a grown dataset besides all that moderators added; without it, all rows."""
-    repeat: Annotated[int, msgspec.Meta(ge=1)] = 1
+    repeat: Count = 1
     """How often each row comes that moderators added."""
-    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    share: PositiveShare = 1.0
     """Where training goes on from a model: the share of what was trained in the average of both (WiSE-FT)."""
-    seed: int = 20
+    seed: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SEED)] = 20
 
 
 class Augmentation(_Table, frozen=True, kw_only=True):
     """Texts made from training rows, on top of them."""
 
-    tricks: float = 0.0
+    tricks: Share = 0.0
     """Share of the training rows that come a second time, disguised by a character trick."""
-    counterexamples: int = 0
+    counterexamples: CountFromZero = 0
     """How many of our own contrast texts are added: negation, counter-speech, reclaimed words, identity statements."""
 
 
 class BlendKnobs(_Table, frozen=True, kw_only=True):
     """The second phase: how many blends and plain rows it reads, once, at which rate, and its share in the model."""
 
-    blends: int
-    rows: int
-    learning_rate: float
-    share: float
+    blends: Count
+    rows: CountFromZero
+    learning_rate: PositiveShare
+    share: Share
 
 
 class ServeKnobs(_Table, frozen=True, kw_only=True):
     """How the served model reads long texts."""
 
-    window_tokens: int = 128
-    overlap_tokens: int = 32
+    window_tokens: Tokens = 128
+    overlap_tokens: CountFromZero = 32
 
 
 class Target(_Table, frozen=True, kw_only=True):
     """When a category acts: the lowest score whose precision on validation is at least this (maximum recall)."""
 
-    review_precision: float
-    block_precision: float | None = None
+    review_precision: PositiveShare
+    block_precision: PositiveShare | None = None
 
 
 class Measures(_Table, frozen=True, kw_only=True):
@@ -161,8 +172,8 @@ class Measures(_Table, frozen=True, kw_only=True):
     identity_templates: str | None = None
     """A file of phrases with one identity term each, as Dixon et al. 2018 made: bias by term is measured on it."""
     identity_category: str = "toxicity"
-    phrases_per_term: int = 400
-    tricks: int = 0
+    phrases_per_term: Count = 400
+    tricks: CountFromZero = 0
     """How many flagged held-out texts are disguised by each character trick, and as many friendly ones."""
 
 
@@ -296,6 +307,7 @@ def _complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from _problem_complaints(recipe)
     yield from _source_complaints(recipe)
     yield from _category_complaints(recipe)
+    yield from _knob_complaints(recipe)
 
 
 def _problem_complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -339,6 +351,17 @@ def _category_complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
     measured = recipe.measure.identity_category
     if recipe.measure.identity_templates is not None and measured not in recipe.categories:
         yield f"identity_category is {measured!r}, which is not in categories; name one of them", "identity_templates"
+
+
+def _knob_complaints(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    shares = {f" of source {source.name!r}": source.split for source in recipe.sources if source.split is not None}
+    for whose, each in {"": recipe.split, **shares}.items():
+        if each.test + each.validation > 1:
+            held_out = f"{each.test + each.validation:g} of the texts{whose}"
+            yield f"test and validation are {held_out} together; at most 1 can be held out", "split"
+    window, overlap = recipe.serve.window_tokens, recipe.serve.overlap_tokens
+    if overlap > window - 3:
+        yield f"overlap_tokens is {overlap} of windows of {window}; at most {window - 3} are possible", "overlap_tokens"
 
 
 def _speaks_of(source: Source, category: str, problem: Problem) -> bool:

@@ -24,9 +24,12 @@ class Gate:
     """Loss of one category's ROC AUC, unless the paired interval says that it may be none: rare categories have few
     positive texts, and their area jumps."""
     reversals: int = 20
-    """Past reversals from which the challenger must be strictly better: it was trained to learn from such."""
-    reversal_labels: float = 0.02
-    """Loss of the share of right labels on past reversals: a mended action may cost a label beside it."""
+    """Past reversals from which the challenger must be strictly better: it was trained to learn from such. They are
+    where a label overturned what the champion of its time had said of a category."""
+    corrections: float = 0.02
+    """Loss of the share of right labels, and of right actions, on all held-out corrections, what was confirmed
+    included, unless the paired interval says that it may be none: a mended category may cost a little beside it, and
+    corrections are few."""
     identity: float = 0.02
     """Gain of the share of friendly identity phrases that are flagged: people get hurt by each of them."""
     tricks: float = 0.05
@@ -68,7 +71,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     champion: Contestant
     challenger: Contestant
     dataset: DatasetRecord
-    """Whose frozen test set and past reversals they were measured on."""
+    """Whose frozen test set and past corrections they were measured on."""
     test_sha256: str
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
@@ -132,12 +135,12 @@ def not_higher(name: str, champion: float, challenger: float, gain: float, rows:
     )
 
 
-def better_on_reversals(champion: float, challenger: float, rows: int, gate: Gate) -> Figure:
-    """Return the share of past reversals whose action is right: strictly better where there are many, unless the
-    champion has them all.
+def better_on_reversals(champion: float, challenger: float, reversals: int, gate: Gate) -> Figure:
+    """Return the share of past reversals that is right, by text and category: strictly better where there are many,
+    unless the champion has them all.
     """
-    must_rise = rows >= gate.reversals and champion < 1
-    figure = not_lower("past reversals, action right", champion, challenger, 0, rows)
+    must_rise = reversals >= gate.reversals and champion < 1
+    figure = not_lower("past reversals right", champion, challenger, 0, reversals)
     if not must_rise:
         return figure
     return msgspec.structs.replace(figure, limit="higher", passed=_difference(champion, challenger) > 0)

@@ -1,4 +1,4 @@
-"""What a gate asks besides the test set: past reversals, identity phrases, tricks, golden answers, time and size."""
+"""What a gate asks besides the test set: past corrections, identity phrases, tricks, golden answers, time and size."""
 
 import statistics
 import time
@@ -13,6 +13,7 @@ from moderato.errors import BrokenModel
 from moderato.scorer import Scorer
 from training import gate
 from training.bias import Phrase
+from training.figures import RESAMPLES, Flags
 from training.gate import Figure, Gate
 from training.gate_pair import Answers, Pair, shown
 from training.gate_texts import POSITIVE, Text
@@ -25,20 +26,36 @@ Timer = Callable[[], float]
 """Seconds since some moment."""
 
 
-def reversal_figures(pair: Pair, texts: Sequence[Text], answers: tuple[Answers, Answers], rules: Gate) -> list[Figure]:
-    """Return how many past reversals each model judges rightly, by the action and by the labels."""
+def correction_figures(
+    pair: Pair, texts: Sequence[Text], answers: tuple[Answers, Answers], rules: Gate, seed: int
+) -> list[Figure]:
+    """Return how far each model is right about held-out corrections: past reversals, all their labels, the action."""
     if not texts:
         return []
     labels = np.array([text.bits(pair.categories) for text in texts])  # (text, category); NaN where unknown
     known = ~np.isnan(labels)
-    is_harmful = (labels == 1).any(axis=1)
-    actions = [float((each.acts == is_harmful).mean()) for each in answers]
-    right = [float((each.flagged == (labels == 1))[known].mean()) for each in answers]
-    rows, loss = len(texts), rules.reversal_labels
-    by_labels = gate.not_lower("past reversals, labels right", right[0], right[1], loss, rows)
-    if not pair.acting:
-        return [by_labels]
-    return [gate.better_on_reversals(actions[0], actions[1], rows, rules), by_labels]
+    was_reversed = np.array([[name in text.reversed for name in pair.categories] for text in texts]) & known
+    right = [each.flagged == (labels == 1) for each in answers]  # (text, category)
+    found = [_not_surely_worse("labels", [each & known for each in right], known, rules, seed)]
+    if was_reversed.any():
+        shares = [float(each[was_reversed].mean()) for each in right]
+        found.insert(0, gate.better_on_reversals(shares[0], shares[1], int(was_reversed.sum()), rules))
+    if pair.acting:
+        is_harmful = (labels == 1).any(axis=1)
+        actions = [(each.acts == is_harmful)[:, None] for each in answers]
+        found.append(_not_surely_worse("action", actions, np.ones_like(actions[0]), rules, seed))
+    return found
+
+
+def _not_surely_worse(what: str, right: Sequence[Flags], known: Flags, rules: Gate, seed: int) -> Figure:
+    """The share that either model has right, over the texts; corrections are few, so chance is allowed for."""
+    hits, counts = np.array([each.sum(axis=1) for each in right]), known.sum(axis=1)  # (model, text), (text)
+    draws = np.random.default_rng(seed).integers(0, len(counts), (RESAMPLES, len(counts)))  # (resample, text)
+    shares = hits[:, draws].sum(axis=2) / counts[draws].sum(axis=1)  # (model, resample)
+    low, high = np.quantile(shares[1] - shares[0], [0.025, 0.975]).tolist()
+    champion, challenger = (hits.sum(axis=1) / counts.sum()).tolist()
+    name = f"held-out corrections, {what} right"
+    return gate.not_surely_lower(name, champion, challenger, rules.corrections, len(counts), (low, high))
 
 
 def identity_figure(pair: Pair, phrases: Sequence[Phrase], what: str, rules: Gate) -> Figure:

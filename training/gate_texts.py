@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from moderato.artifact import DatasetRecord
+from training.additions import read_additions
 
 TEST = "test.jsonl"
 CORRECTIONS = "corrections.jsonl"
@@ -27,6 +28,9 @@ class Text(msgspec.Struct, frozen=True):
     text: str
     labels: dict[str, float | None]
     natural: bool = True
+    id: str = ""
+    reversed: tuple[str, ...] = ()
+    """The categories in which the label overturned a decision; of corrections alone."""
 
     def bits(self, categories: Sequence[str]) -> list[float]:
         """Return 1, 0 or NaN for each category."""
@@ -58,8 +62,16 @@ def read_texts(dataset: Path) -> GateTexts:
     natural = [text for text in test if text.natural]
     if not natural:
         raise CannotCompare(f"{dataset / TEST} has no text of the natural mix, so there is nothing to measure on")
-    corrections = _read(dataset / CORRECTIONS, files)[0] if (dataset / CORRECTIONS).is_file() else []
-    return GateTexts(record, test_sha256, natural, corrections)
+    return GateTexts(record, test_sha256, natural, _corrections(dataset, files))
+
+
+def _corrections(dataset: Path, files: Mapping[str, str]) -> list[Text]:
+    """The held-out labels, each with the categories in which it overturned a decision."""
+    if not (dataset / CORRECTIONS).is_file():
+        return []
+    reversals = {each.row: tuple(each.reversed) for each in read_additions(dataset)}
+    texts, _ = _read(dataset / CORRECTIONS, files)
+    return [msgspec.structs.replace(text, reversed=reversals.get(text.id, ())) for text in texts]
 
 
 def _read(path: Path, files: Mapping[str, str]) -> tuple[list[Text], str]:

@@ -10,11 +10,11 @@ from training import bias
 from training.bias import Phrase
 from training.gate import Comparison, Contestant, Figure, Gate, Verdict, not_larger, verdict
 from training.gate_behaviour import (
+    correction_figures,
     disguisable,
     golden_figure,
     identity_figure,
     latency_figure,
-    reversal_figures,
     size_of,
     trick_figure,
 )
@@ -73,8 +73,8 @@ def compare(
     answers = pair.score([text.text for text in test], "held-out texts")
     figures, unmeasured = held_out_figures(pair, test, answers, rules, seed)
     corrections = _sample(texts.corrections, sampling.corrections)
-    figures += reversal_figures(
-        pair, corrections, pair.score([text.text for text in corrections], "past reversals"), rules
+    figures += correction_figures(
+        pair, corrections, pair.score([text.text for text in corrections], "past corrections"), rules, seed
     )
     figures += _identity(pair, sampling, sources, rules)
     abusive = disguisable(test, answers, sampling.disguised)

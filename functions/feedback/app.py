@@ -13,8 +13,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from feedback.console import Console, register
+from feedback.loop import add_loop_routes
 from feedback.records import add_record_routes
-from feedback.reviews import add_answer_routes, add_loop_routes, add_queue_routes
+from feedback.reviews import add_answer_routes, add_queue_routes
 from moderato.api import Identify, Resolver, caller_of_token, create_resolver, parse, respond
 from moderato.clock import KEEP_DAYS, Clock, expiry, utc_now
 from moderato.contracts import FeedbackRequest, FeedbackResponse
@@ -51,7 +52,7 @@ def create_app(
     add_record_routes(resolver, store, identify, logger, count)
     add_queue_routes(resolver, queue, categories, identify)
     add_answer_routes(resolver, queue, identify, logger, count)
-    add_loop_routes(resolver, queue, store, categories, identify)
+    add_loop_routes(resolver, queue, store, categories, identify, console.models if console else None)
     if console is not None:
         register(resolver, queue, store, categories, identify, logger, clock, console)
 

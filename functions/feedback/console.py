@@ -10,11 +10,11 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from feedback.console_decisions import add_decision_pages
 from feedback.console_disputes import add_dispute_pages
 from feedback.console_loop import add_loop_page
-from feedback.console_models import ModelsReport
 from feedback.console_pages import Pages, redirect
 from feedback.console_reviews import add_review_pages
 from feedback.console_site import MaybeCaller, Site
 from feedback.console_views import Explain, Views
+from feedback.loop import Models
 from moderato.api import Identify, Resolver
 from moderato.clock import Clock, utc_now
 from moderato.errors import UnknownRoute
@@ -31,8 +31,8 @@ class Console:
     """Finds the spans of a text that speak for a category; None = no highlights."""
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     """Of the policy in use, for the marks on scores that reached none."""
-    models: Callable[[], ModelsReport] | None = None
-    """Tells of champion, challengers and datasets; None = the page on the loop leaves them out."""
+    models: Models | None = None
+    """Tells of champion, challengers and datasets; None = the page on the loop, and its JSON, leave them out."""
     identify: MaybeCaller | None = None
     """Who is signed in to the console; None = as for the API."""
     sign_in_url: str | None = None

@@ -7,6 +7,7 @@ from feedback.console_pages import redirect
 from feedback.console_reviews import PAGE_SIZE
 from feedback.console_site import Site, Visit
 from feedback.console_views import Views
+from moderato.api import require_eraser
 from moderato.errors import InvalidRequest
 from moderato.reviews import review_id_of
 
@@ -46,6 +47,7 @@ def add_decision_pages(site: Site, views: Views) -> None:
     @site.act("/console/decisions/<decision_id>/erase")
     def erase_decision(visit: Visit, decision_id: str) -> Response[str]:
         check_decision_id(decision_id)
+        require_eraser(visit.caller)
         if visit.form().one("confirm") != "erase":
             raise InvalidRequest("Tick the box that confirms the erasure; nothing was erased.")
         views.store.delete_decision(decision_id)

@@ -15,6 +15,7 @@ from feedback.console_forms import (
 from feedback.console_pages import redirect
 from feedback.console_site import Site, Visit
 from feedback.console_views import WHY, Views, flagged, parameters_of
+from feedback.loop import count_by_reason
 from moderato.errors import InvalidRequest
 from moderato.reviews import Status
 
@@ -43,7 +44,7 @@ def _add_queue(site: Site, views: Views) -> None:
             visit.caller,
             page=page,
             flagged=flagged,
-            counts=views.counts(Status.WAITING),
+            counts=count_by_reason(views.store, Status.WAITING),
             parameters=parameters,
             next_url=_address("/console/reviews", parameters | {"cursor": page.cursor or ""}),
             json_url=_address("/reviews", {"status": "waiting", **parameters}),

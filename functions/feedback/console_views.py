@@ -12,9 +12,6 @@ from moderato.review_queue import Filters, ReviewQueue
 from moderato.reviews import Annotation, Label, Review, ReviewReason, Status
 from moderato.store import Store
 
-MAX_COUNTED = 200
-"""Reviews of a status and a reason that are counted: a page must not read a table of millions."""
-
 Explain = Callable[[str], Sequence[Span]]
 """Finds the spans of a text that speak for a category."""
 
@@ -103,11 +100,6 @@ class Views:
         """Return the review that an annotator answered last, for undoing."""
         answers = self.store.annotations_by(annotator, limit=1).records
         return answers[0].review_id if answers else None
-
-    def counts(self, status: Status) -> dict[ReviewReason, str]:
-        """Return how many reviews of a status there are by reason, in words: "200+" for more than are counted."""
-        pages = {reason: self.store.list_reviews(status, MAX_COUNTED, reason=reason) for reason in ReviewReason}
-        return {reason: f"{len(page.records)}{'+' if page.cursor else ''}" for reason, page in pages.items()}
 
     def _row(self, category: str, score: float, reason: Reason | None) -> ScoreRow:
         if reason is not None:

@@ -4,7 +4,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 
-from moderato.api import Identify, Resolver, parse_query, respond
+from moderato.api import Identify, Resolver, parse_query, require_eraser, respond
 from moderato.contracts import DecisionResponse, DecisionsResponse, FeedbackEntry, PageQuery
 from moderato.decisions import Feedback
 from moderato.store import Store
@@ -12,7 +12,11 @@ from moderato.telemetry import Count
 
 
 def add_record_routes(resolver: Resolver, store: Store, identify: Identify, logger: Logger, count: Count) -> None:
-    """Add the routes that show and erase what is stored."""
+    """Add the routes that show and erase what is stored.
+
+    An adjudicator may erase any decision and any feedback: erasure is owed to who wrote the text, not to who judged it,
+    and a moderator's token alone must not empty the store.
+    """
 
     @resolver.get("/decisions")
     def list_decisions() -> Response[str]:
@@ -30,7 +34,7 @@ def add_record_routes(resolver: Resolver, store: Store, identify: Identify, logg
 
     @resolver.delete("/decisions/<decision_id>")
     def erase_decision(decision_id: str) -> Response[str]:
-        identify(resolver.current_event)
+        require_eraser(identify(resolver.current_event))
         store.delete_decision(decision_id)
         logger.info("decision_erased", extra={"decision_id": decision_id})
         count("decision_erased")
@@ -38,7 +42,7 @@ def add_record_routes(resolver: Resolver, store: Store, identify: Identify, logg
 
     @resolver.delete("/feedback/<feedback_id>")
     def erase_feedback(feedback_id: str) -> Response[str]:
-        identify(resolver.current_event)
+        require_eraser(identify(resolver.current_event))
         store.delete_feedback(feedback_id)
         logger.info("feedback_erased", extra={"feedback_id": feedback_id})
         count("feedback_erased")

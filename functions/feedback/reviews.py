@@ -1,7 +1,6 @@
-"""Reviews over HTTP: what waits, what an annotator gets next, answers, adjudication, and what came of it all."""
+"""Reviews over HTTP: what waits, what an annotator gets next, answers, and adjudication."""
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -12,7 +11,6 @@ from moderato.contracts import (
     AdjudicationRequest,
     AnnotationRequest,
     AnswerEntry,
-    CursorQuery,
     NextQuery,
     NextResponse,
     ReviewEntry,
@@ -20,18 +18,10 @@ from moderato.contracts import (
     ReviewsQuery,
     ReviewsResponse,
 )
-from moderato.errors import Forbidden, InvalidRequest, UnknownReview
-from moderato.groundtruth import output_line
+from moderato.errors import Forbidden, InvalidRequest
 from moderato.review_queue import Filters, ReviewQueue
 from moderato.reviews import Annotation, Review, Status
-from moderato.store import Store
 from moderato.telemetry import Count
-
-MANIFEST_TYPE = "application/x-ndjson"
-MANIFEST_BYTES = 2_000_000
-"""From which size a page of the manifest ends: with its last 25 lines it is below Lambda's 6 MB."""
-
-_LABELS = 25
 
 
 def add_queue_routes(resolver: Resolver, queue: ReviewQueue, categories: Sequence[str], identify: Identify) -> None:
@@ -94,26 +84,6 @@ def add_answer_routes(resolver: Resolver, queue: ReviewQueue, identify: Identify
         count(f"review_{event}")
 
 
-def add_loop_routes(
-    resolver: Resolver, queue: ReviewQueue, store: Store, categories: Sequence[str], identify: Identify
-) -> None:
-    """Add the routes that show what came of it all: figures, and the labels as Ground Truth would write them."""
-
-    @resolver.get("/loop")
-    def show_loop() -> Response[str]:
-        viewer = identify(resolver.current_event)
-        report = queue.loop_report()
-        return respond(report if viewer.is_adjudicator else report.without_gold())
-
-    @resolver.get("/labels.manifest")
-    def show_labels() -> Response[str]:
-        identify(resolver.current_event)
-        query = parse_query(resolver.current_event, CursorQuery)
-        manifest, cursor = _manifest(store, categories, query.cursor)
-        link = {"Link": f'</labels.manifest?cursor={quote(cursor)}>; rel="next"'} if cursor else {}
-        return Response(status_code=200, content_type=MANIFEST_TYPE, body=manifest.decode(), headers=link)
-
-
 def _filters(query: NextQuery | ReviewsQuery, categories: Sequence[str]) -> Filters:
     if query.category is not None and query.category not in categories:
         raise InvalidRequest(f"the query parameter category must be one of {', '.join(categories)}")
@@ -136,19 +106,3 @@ def _response(queue: ReviewQueue, review: Review, viewer: Caller) -> ReviewRespo
 
 def _answer(answer: Annotation) -> AnswerEntry:
     return AnswerEntry(answer.annotator, answer.labels, answer.note, answer.created, answer.is_adjudication)
-
-
-def _manifest(store: Store, categories: Sequence[str], cursor: str | None) -> tuple[bytes, str | None]:
-    lines: list[bytes] = []
-    size = 0
-    while size < MANIFEST_BYTES:
-        page = store.list_labels(_LABELS, cursor)
-        for label in page.records:
-            try:
-                lines.append(output_line(store.get_review(label.review_id), label, categories))
-            except UnknownReview:
-                continue  # erased since the page was read
-        size, cursor = sum(map(len, lines)), page.cursor
-        if cursor is None:
-            break
-    return b"".join(line + b"\n" for line in lines), cursor

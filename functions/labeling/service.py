@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -49,4 +49,4 @@ def describe(sagemaker: SageMaker, name: str, bucket: str) -> Job | None:
     except sagemaker.exceptions.ResourceNotFound:
         return None
     outcome = _OUTCOMES.get(described["LabelingJobStatus"], Outcome.UNDER_WAY)
-    return Job(outcome, manifest_key(described, bucket), described["LastModifiedTime"])
+    return Job(outcome, manifest_key(described, bucket), described["LastModifiedTime"].astimezone(UTC))

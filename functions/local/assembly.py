@@ -13,7 +13,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import feedback.app
 import predict.app
 from feedback.console import Console
-from feedback.console_models import ModelsReport
 from local.models import champions_of
 from local.models_report import report_models
 from local.server import Handler
@@ -22,6 +21,7 @@ from local.swap import Switch
 from moderato import spans
 from moderato.artifact import Manifest
 from moderato.contracts import Span
+from moderato.models_report import ModelsReport
 from moderato.policy import Policy, default_policy
 from moderato.retention import Keep, Retention
 from moderato.scorer import Scorer

@@ -32,7 +32,9 @@ def promote(
     is_meant: Annotated[
         bool, typer.Option("--yes/--dry-run", help="Promote a better challenger, or compare only.")
     ] = True,
-    quick: Annotated[bool, typer.Option("--quick", help="Compare on fewer texts, for a first look.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare on fewer texts, for a first look; nothing is promoted.")
+    ] = False,
     data_dir: DataDirectory = DATA,
 ) -> None:
     """Compare a challenger with the champion, and make it champion if it is better; exit status 3 if it is not."""
@@ -48,8 +50,10 @@ def promote(
     _tell(found, told)
     if not found.passed:
         raise typer.Exit(NOT_BETTER)
-    if is_meant:
+    if is_meant and not quick:
         _promote(champions, challenger, evidence, before)
+    else:
+        typer.echo(f"With {'--quick' if quick else '--dry-run'} nothing is promoted.")
 
 
 def rollback(data_dir: DataDirectory = DATA) -> None:

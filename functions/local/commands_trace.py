@@ -15,6 +15,9 @@ from local.tracer import Tracer, UnknownRecord, lineage_around
 from moderato.artifact import MANIFEST, load_manifest
 from moderato.sqlite import SqliteStore
 
+WIDTH = 500
+"""Characters of a line of the tree, at most."""
+
 
 def trace(
     what: Annotated[
@@ -34,7 +37,8 @@ def trace(
     from local.trace_tree import model_tree, record_tree
 
     tree = model_tree(found, labels) if isinstance(found, ModelTrace) else record_tree(found)
-    Console().print(tree, soft_wrap=True)
+    # A tree is cut at the console's width, and an id or a time that is cut is none; a terminal wraps what is longer.
+    Console(width=WIDTH).print(tree, soft_wrap=True)
 
 
 def _trace(what: str, data_directory: Path) -> ModelTrace | RecordTrace:

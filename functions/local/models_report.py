@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from feedback.console_models import ChampionReport, ComparisonReport, DatasetReport, FigureReport, ModelsReport
 from local import promotion
 from local.champion import Champions
 from local.lineage import Lineage, Version
-from local.promotion import Event
+from local.promotion import Event, Figure
 from moderato.artifact import Manifest
 from moderato.errors import BrokenModel
+from moderato.models_report import ChampionReport, ComparisonReport, DatasetReport, FigureReport, ModelsReport
 
 SHOWN_COMPARISONS = 20
 
@@ -42,9 +42,13 @@ def _comparison(event: Event) -> ComparisonReport:
         when=event.created,
         outcome="better" if found.passed else "not better",
         reasons=found.reasons,
-        figures=[
-            FigureReport(name=each.name, champion=each.champion, challenger=each.challenger) for each in found.figures
-        ],
+        figures=[_figure(each) for each in found.figures],
+    )
+
+
+def _figure(each: Figure) -> FigureReport:
+    return FigureReport(
+        name=each.name, champion=each.champion, challenger=each.challenger, limit=each.limit, passed=each.passed
     )
 
 

@@ -1,21 +1,24 @@
 """An HTTP server for Lambda handlers: each request becomes an API Gateway event, each answer an HTTP response."""
 
 import asyncio
+import ipaddress
 import os
+import re
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import uvicorn
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from local.events import HttpAnswer, answer_of, event_of
+from local.events import Headers, HttpAnswer, answer_of, event_of
 from moderato.api import MAX_BODY_BYTES as API_MAX_BODY_BYTES
-from moderato.contracts import ProblemDetails
+from moderato.api import failure, problem
+from moderato.errors import RequestError, TooLarge
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 Message = MutableMapping[str, Any]
@@ -27,8 +30,15 @@ MAX_BODY_BYTES = 6 * 1024 * 1024
 """A Lambda function is never sent more: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 
-class BodyTooLarge(Exception):
-    """The request's body is longer than a Lambda function could be sent."""
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?", re.IGNORECASE)
+
+
+class Misdirected(RequestError):
+    """The request is meant for another host than this machine."""
+
+    status = 421
+    title = "Misdirected request"
+    slug = "misdirected-request"
 
 
 class ClientGone(Exception):
@@ -54,19 +64,30 @@ def create_application(handler: Handler, executor: ThreadPoolExecutor, logger: L
         if scope["type"] != "http":
             return
         try:
+            require_loopback_host(scope["headers"])
             body = await _read_body(scope, receive)
         except ClientGone:
             return
-        except BodyTooLarge:
-            await _respond(
-                _problem(413, "Request too large", f"a body may have at most {API_MAX_BODY_BYTES} bytes"), send
-            )
+        except RequestError as error:
+            logger.info("refused", extra={"status": error.status, "problem": error.slug})
+            await _respond(_http(problem(error)), send)
             return
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(executor, _answer, handler, event_of(scope, body), logger)
         await _respond(answer, send)
 
     return application
+
+
+def require_loopback_host(headers: Headers) -> None:
+    """Raise Misdirected where a request's Host names anything but this machine.
+
+    A site whose name is made to lead to 127.0.0.1 ("DNS rebinding") is to a browser the same site as before: its pages
+    could sign in here and read all there is. Only the Host tells. Clients that are no browsers may leave it out.
+    """
+    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    if not all(map(_is_loopback, hosts)):
+        raise Misdirected("this server answers for its own machine only: ask localhost, 127.0.0.1 or [::1]")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -111,7 +132,7 @@ def run(handler: Handler, listener: socket.socket, logger: Logger) -> None:
 async def _read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
     announced = dict(scope["headers"]).get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise BodyTooLarge
+        raise _too_large()
     body = bytearray()
     while True:
         message = await receive()
@@ -119,9 +140,24 @@ async def _read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
             raise ClientGone
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLarge
+            raise _too_large()
         if not message.get("more_body"):
             return bytes(body)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"a body may have at most {API_MAX_BODY_BYTES} bytes")
+
+
+def _is_loopback(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = (found["address"] or found["name"]).lower()
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _answer(handler: Handler, event: dict[str, Any], logger: Logger) -> HttpAnswer:
@@ -130,15 +166,11 @@ def _answer(handler: Handler, event: dict[str, Any], logger: Logger) -> HttpAnsw
     except Exception as error:  # noqa: BLE001  # where Lambda would end the call with an error, a server lives on
         # The type only: an exception's message may hold what a user wrote.
         logger.error("crashed", extra={"error_type": type(error).__name__})
-        return _problem(
-            500, "Internal Server Error", "something failed on our side; the same request may be tried again"
-        )
+        return _http(failure())
 
 
-def _problem(status: int, title: str, detail: str) -> HttpAnswer:
-    problem = ProblemDetails(type="about:blank", title=title, status=status, detail=detail)
-    headers = {"content-type": "application/problem+json"}
-    return answer_of({"statusCode": status, "headers": headers, "body": msgspec.json.encode(problem).decode()})
+def _http(response: Response[str]) -> HttpAnswer:
+    return answer_of({"statusCode": response.status_code, "headers": response.headers, "body": response.body})
 
 
 async def _respond(answer: HttpAnswer, send: Send) -> None:

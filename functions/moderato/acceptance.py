@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from moderato.consolidation import Rules, within_share
+from moderato.decisions import Feedback
 from moderato.errors import UnknownReview
 from moderato.loop import pages
 from moderato.reviews import Label, Review
@@ -19,6 +20,8 @@ class Accepted(msgspec.Struct, frozen=True):
     label: Label
     review: Review
     feedback_ids: list[str]
+    reversed: list[str] = []
+    """The categories in which the label overturns the decision."""
 
 
 class AcceptedLabel(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,7 @@ class AcceptedLabel(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     annotators: list[str]
     created: str
+    reversed: list[str] = []
 
 
 def encode(accepted: Accepted) -> bytes:
@@ -46,6 +50,7 @@ def encode(accepted: Accepted) -> bytes:
         method=label.method,
         annotators=label.annotators,
         created=label.created,
+        reversed=accepted.reversed,
     )
     return msgspec.json.encode(line)
 
@@ -74,5 +79,14 @@ def _with_origin(store: Store, labels: list[Label]) -> Iterator[Accepted]:
             review = store.get_review(label.review_id)
         except UnknownReview:
             continue  # erased or expired since the labels were listed: without its text it is no use
-        feedback_ids = [feedback.feedback_id for feedback in store.feedback_of_review(label.review_id)]
-        yield Accepted(label, review, feedback_ids)
+        given = store.feedback_of_review(label.review_id)
+        yield Accepted(label, review, [feedback.feedback_id for feedback in given], _reversed(label, review, given))
+
+
+def _reversed(label: Label, review: Review, given: list[Feedback]) -> list[str]:
+    """The categories in which a label overturns the decision; where none is stored, feedback tells what it was."""
+    if review.action is not None:
+        flagged = {reason.category for reason in review.reasons}
+        return [name for name, belongs in label.values.items() if belongs is not None and belongs != (name in flagged)]
+    contradicted = {(name, belongs) for feedback in given for name, belongs in (feedback.labels or {}).items()}
+    return [name for name, belongs in label.values.items() if (name, belongs) in contradicted]

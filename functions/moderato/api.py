@@ -27,6 +27,7 @@ from moderato.contracts import (
 )
 from moderato.errors import (
     FieldError,
+    Forbidden,
     InvalidRequest,
     MethodNotAllowed,
     RequestError,
@@ -56,6 +57,13 @@ class Caller:
 
     name: str
     is_adjudicator: bool = False
+    is_local: bool = False
+    """Whether they call from the machine itself, where nobody has to say who they are."""
+
+    @property
+    def may_erase(self) -> bool:
+        """Whether they may erase records: a moderator's token alone must not empty the store."""
+        return self.is_adjudicator or self.is_local
 
 
 Identify = Callable[[APIGatewayProxyEventV2], Caller]
@@ -115,12 +123,12 @@ def create_resolver(logger: Logger) -> Resolver:
 
     def refuse(error: RequestError) -> Response[str]:
         logger.info("refused", extra={"status": error.status, "problem": error.slug})
-        return _problem_response(error)
+        return problem(error)
 
     def fail(error: Exception) -> Response[str]:
         # The type only: 14 of 18 common exceptions carry user text in their message.
         logger.error("failed", extra={"error_type": type(error).__name__})
-        return _failure_response()
+        return failure()
 
     resolver.not_found(lambda _: refuse(_no_route(resolver)))
     resolver.exception_handler(RequestError)(refuse)
@@ -139,14 +147,39 @@ def respond(
     return Response(status_code=status, content_type=content_type, body=encoded, headers={**(headers or {})})
 
 
+def problem(error: RequestError) -> Response[str]:
+    """Return the answer to a request that its sender has to mend, as `application/problem+json`."""
+    details = ProblemDetails(
+        type=f"urn:problem-type:moderato:{error.slug}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        errors=list(error.errors),
+    )
+    return respond(details, error.status, error.headers, PROBLEM_MEDIA_TYPE)
+
+
+def failure() -> Response[str]:
+    """Return the answer to a request on which our side failed, as `application/problem+json`."""
+    detail = "something failed on our side; the same request may be tried again"
+    details = ProblemDetails(type="about:blank", title="Internal Server Error", status=500, detail=detail)
+    return respond(details, details.status, content_type=PROBLEM_MEDIA_TYPE)
+
+
 def caller_of_token(event: APIGatewayProxyEventV2) -> Caller:
     """Return who calls, by the claims of the verified token; "local" where no authorizer stands before the API."""
-    authorizer = event.raw_event.get("requestContext", {}).get("authorizer", {})
-    claims = authorizer.get("jwt", {}).get("claims", {})
+    authorizer = event.raw_event.get("requestContext", {}).get("authorizer")
+    claims = (authorizer or {}).get("jwt", {}).get("claims", {})
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
-        return Caller(LOCAL_CALLER)
+        return Caller(LOCAL_CALLER, is_local=authorizer is None)
     return Caller(subject, is_adjudicator=ADJUDICATORS in _groups(claims.get("cognito:groups")))
+
+
+def require_eraser(caller: Caller) -> None:
+    """Raise Forbidden unless this caller may erase records."""
+    if not caller.may_erase:
+        raise Forbidden("only an adjudicator erases what is stored; ask one to do it")
 
 
 def parse(event: APIGatewayProxyEventV2, request_type: type[_Request]) -> _Request:
@@ -255,23 +288,6 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(unique) != len(pairs):
         raise InvalidRequest("a field appears twice in one object; each may appear once")
     return unique
-
-
-def _problem_response(error: RequestError) -> Response[str]:
-    problem = ProblemDetails(
-        type=f"urn:problem-type:moderato:{error.slug}",
-        title=error.title,
-        status=error.status,
-        detail=error.detail,
-        errors=list(error.errors),
-    )
-    return respond(problem, error.status, error.headers, PROBLEM_MEDIA_TYPE)
-
-
-def _failure_response() -> Response[str]:
-    detail = "something failed on our side; the same request may be tried again"
-    problem = ProblemDetails(type="about:blank", title="Internal Server Error", status=500, detail=detail)
-    return respond(problem, problem.status, content_type=PROBLEM_MEDIA_TYPE)
 
 
 def _no_route(resolver: Resolver) -> RequestError:

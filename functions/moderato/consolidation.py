@@ -118,15 +118,17 @@ def within_share(labels: Sequence[Label], rules: Rules = Rules()) -> list[Label]
     No annotator may have taken part in more than `rules.largest_share` of them, or in more than everybody's equal
     share where annotators are few: 3 of them who agree on everything have a share of 1 each. Adjudicators are not
     annotators of what they adjudicate. A newcomer with few answers counts as an annotator more and so can make a
-    small team's batch smaller; then it is their labels that wait, as long as they are at most a tenth of all.
+    small team's batch smaller; then it is their labels that wait. In a larger team that holds as long as they are at
+    most a tenth of all: otherwise one who is in every label could choose whom to count.
     """
     in_order = sorted(labels, key=lambda label: (label.created, label.review_id))
     counts = Counter(name for label in in_order for name in _seats(label))
     ranked = [name for name, _ in counts.most_common()]
     best = _capped(in_order, rules)
+    is_small = len(ranked) * rules.largest_share < rules.annotators
     for size in range(len(ranked) - 1, 0, -1):
         of_regulars = [label for label in in_order if _seats(label) <= set(ranked[:size])]
-        if len(of_regulars) < (1 - _FEW) * len(in_order):
+        if not is_small and len(of_regulars) < (1 - _FEW) * len(in_order):
             break
         best = max(best, _capped(of_regulars, rules), key=len)
     return best

@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, UnsetType
 from moderato.artifact import Manifest
 from moderato.decisions import Decision, ModelName, PolicyName
 from moderato.errors import FieldError
-from moderato.loop import Progress
+from moderato.loop import LoopReport, Progress
+from moderato.models_report import ModelsReport
 from moderato.policy import Action, Reason
 from moderato.reviews import ReviewReason, Status
 
@@ -222,6 +223,15 @@ class DecisionsResponse(msgspec.Struct, frozen=True):
 
     decisions: list[Decision]
     cursor: str | None
+
+
+class LoopResponse(LoopReport, frozen=True, kw_only=True):
+    """The loop in figures, from reviews to models; how annotators did on gold items is for adjudicators alone."""
+
+    by_reason: dict[Status, dict[ReviewReason, str]]
+    """How many reviews of a status there are and why; "200+" where more than that are there."""
+    models: ModelsReport | None
+    """None where whoever serves the API does not know of them."""
 
 
 class ModelResponse(msgspec.Struct, frozen=True):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from moderato.clock import Clock
 from moderato.consolidation import GoldScore, Rules, gold_scores
 from moderato.reviews import Review, Status
@@ -10,6 +12,9 @@ from moderato.store import Store
 
 FRESH = timedelta(seconds=60)
 """How long what was read holds: an answer that another container took counts a minute later here."""
+
+RENEWED = timedelta(days=7)
+"""How often a gold item looks as if it were queued anew: it never settles, and would be the oldest for ever."""
 
 _PAGE = 200
 
@@ -64,3 +69,16 @@ class Gold:
             page = self._store.list_reviews(Status.GOLD, _PAGE, page.cursor)
             items = [*items, *page.records]
         return items
+
+
+def as_seen(review: Review, now: datetime) -> Review:
+    """Return a review as annotators see it: gold looks as if it waited, for less than a week.
+
+    Neither has `gold`, nor `expires`, which only gold lacks.
+    """
+    if review.status is not Status.GOLD:
+        return msgspec.structs.replace(review, expires=None)
+    created = datetime.fromisoformat(review.created)
+    weeks = max(now - created, timedelta()) // RENEWED
+    created += weeks * RENEWED
+    return msgspec.structs.replace(review, status=Status.WAITING, gold=None, expires=None, created=created.isoformat())

@@ -14,7 +14,7 @@ from moderato.groundtruth import NONE, Fault
 from moderato.groundtruth_template import ELEMENT
 
 MAX_RESPONSE_BYTES = 200_000
-_OBJECT = re.compile(r"iteration-\d{1,3}/(\d{1,6})/[^/]+\.json")
+_OBJECT = re.compile(r"iteration-[0-9]{1,3}/([0-9]{1,6})/[A-Za-z0-9_=:+-][A-Za-z0-9_.=:+-]*\.json")
 _ANNOTATOR = re.compile(r"[A-Za-z0-9_.:@|=+-]{1,128}")
 
 

@@ -33,14 +33,21 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class AnnotatorReport(msgspec.Struct, frozen=True):
-    """One annotator: answers without skips, agreement with settled labels, and how they did on gold items."""
+    """One annotator: answers without skips, agreement with settled labels, and how they did on gold items.
+
+    The last three are None for viewers who may not tell gold items apart, `gold_accuracy` also without an answer.
+    """
 
     annotator: str
     answers: int
     agreement: float | None
-    gold_answers: int
+    gold_answers: int | None
     gold_accuracy: float | None
-    is_distrusted: bool
+    is_distrusted: bool | None
+
+    def without_gold(self) -> "AnnotatorReport":
+        """Return what other annotators may see."""
+        return msgspec.structs.replace(self, gold_answers=None, gold_accuracy=None, is_distrusted=None)
 
 
 class LabelCounts(msgspec.Struct, frozen=True):
@@ -68,7 +75,8 @@ class LoopReport(msgspec.Struct, frozen=True):
     def without_gold(self) -> "LoopReport":
         """Return what annotators may see: nothing that would let them tell gold items apart."""
         reviews = {status: count for status, count in self.reviews.items() if status is not Status.GOLD}
-        return msgspec.structs.replace(self, reviews=reviews, annotators=[])
+        annotators = [one.without_gold() for one in self.annotators]
+        return msgspec.structs.replace(self, reviews=reviews, annotators=annotators)
 
 
 def progress(store: Store, annotator: str, now: datetime) -> Progress:

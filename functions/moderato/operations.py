@@ -13,6 +13,7 @@ from moderato.contracts import (
     FeedbackRequest,
     FeedbackResponse,
     Health,
+    LoopResponse,
     ModelResponse,
     ModerateRequest,
     ModerateResponse,
@@ -34,7 +35,6 @@ from moderato.errors import (
     UnknownReview,
     UnsupportedMediaType,
 )
-from moderato.loop import LoopReport
 
 _BODY_ERRORS = (InvalidRequest, TooLarge, UnsupportedMediaType)
 
@@ -130,9 +130,9 @@ OPERATIONS = (
         "delete",
         "/feedback/{id}",
         "eraseFeedback",
-        "Erase one feedback for good; on a text without a decision, its review too",
+        "Erase one feedback for good, whoever gave it; on a text without a decision, its review too",
         status=204,
-        errors=(UnknownFeedback,),
+        errors=(Forbidden, UnknownFeedback),
     ),
     Operation(
         "get",
@@ -159,7 +159,7 @@ OPERATIONS = (
         "eraseDecision",
         "Erase a decision for good: its text, the feedback on it, its review, the answers and the label",
         status=204,
-        errors=(UnknownDecision,),
+        errors=(Forbidden, UnknownDecision),
     ),
     Operation(
         "get",
@@ -229,8 +229,8 @@ OPERATIONS = (
         "get",
         "/loop",
         "showLoop",
-        "Show the feedback loop in figures; each annotator's for adjudicators only",
-        response=LoopReport,
+        "Show the feedback loop in figures; how annotators did on gold items for adjudicators only",
+        response=LoopResponse,
     ),
     Operation(
         "get",

@@ -1,28 +1,31 @@
 """The review queue: what an annotator gets next, what becomes of answers, and which labels come out of it."""
 
 import hashlib
+import math
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import msgspec
 
 from moderato import acceptance, loop
 from moderato.acceptance import Accepted
 from moderato.clock import KEEP_DAYS, Clock, expiry, utc_now
-from moderato.consolidation import Consolidation, Rules, consolidate
+from moderato.consolidation import Rules
 from moderato.contracts import MAX_NOTE_CHARACTERS
+from moderato.cursors import cursor_of, position_of
 from moderato.decisions import Decision
 from moderato.errors import Conflict, Forbidden, InvalidRequest, UnknownReview
-from moderato.gold import Gold
+from moderato.gold import Gold, as_seen
 from moderato.loop import LoopReport, Progress
-from moderato.reviews import Annotation, Label, Review, ReviewReason, Status, review_id_of, review_of
+from moderato.reviews import Annotation, Review, ReviewReason, Status, review_id_of, review_of
+from moderato.settlement import Settlement
 from moderato.store import Page, Store
 
 __all__ = ["Accepted", "Filters", "LoopReport", "Progress", "ReviewQueue", "Rules"]
 
-REVISITED_ANSWERS = 500
-"""How many of an annotator's newest answers are looked at again at once when trust in them changes; what is older
-follows when a dataset is grown."""
+MOST_SPREAD = 10
+"""Over how many of the most urgent reviews annotators are spread, at most: each costs a read, and waits for longer."""
 
 _PAGE = 100
 _MOST_PAGES = 50
@@ -64,25 +67,32 @@ class ReviewQueue:
         self._store, self._categories, self._clock, self._rules = store, tuple(categories), clock, rules
         self._keep_days = keep_days
         self._gold = Gold(store, clock, rules)
+        self._settlement = Settlement(store, categories, clock, rules, self._gold)
 
     def offer(self, annotator: str, filters: Filters = Filters()) -> Review | None:  # noqa: B008  # immutable
         """Return the next review for an annotator, or None when none waits that they may answer.
 
         Never one that they reported, answered or skipped. Disagreements first, then uncertain scores, then the
-        sample, the oldest first; about one in `gold_every` is gold instead. Asked again, it returns the same.
+        sample, the oldest first; about one in `gold_every` is gold instead. Where there are more annotators than one
+        review needs, they are spread over as many of the oldest as they are enough for, so that they do not all read
+        the same one. Asked again, it returns the same, as long as nobody else answers.
         """
         seen = {one.review_id for one in loop.history_of(self._store, annotator)}
         review = self._next(annotator, seen, filters)
         if review is None:
             return None
-        return _as_seen(self._gold_item(annotator, seen, filters) or review)
+        return self._as_seen(self._gold_item(annotator, seen, filters) or review)
 
     def waiting(self, filters: Filters, limit: int, cursor: str | None = None) -> Page[Review]:
-        """Return reviews that wait, the oldest first, without gold.
+        """Return reviews that wait, the oldest first; some gold is among them, as if it waited.
 
         With filters a page may be short, or empty, and the list still go on: only without a cursor is it the end.
         """
-        return self._filtered(Status.WAITING, filters, limit, cursor)
+        page = self._filtered(Status.WAITING, filters, limit, cursor)
+        # No more of it than is offered: where little waits, a list would else be gold and hardly anything besides.
+        most = math.ceil(len(page.records) / self._rules.gold_every)
+        gold = self._gold_between(filters, most, cursor, page.cursor)
+        return _cut(sorted([*page.records, *gold], key=_position), limit, page.cursor)
 
     def disputed(
         self,
@@ -95,7 +105,7 @@ class ReviewQueue:
 
     def get(self, review_id: str) -> Review:
         """Return a review as an annotator may see it, or raise UnknownReview."""
-        return _as_seen(self._store.get_review(review_id))
+        return self._as_seen(self._store.get_review(review_id))
 
     def answers(self, review_id: str, viewer: str, is_adjudicator: bool = False) -> list[Annotation]:
         """Return the answers to a review that somebody may see, oldest first.
@@ -111,8 +121,9 @@ class ReviewQueue:
         return answers if has_answered or (is_adjudicator and review.status is Status.DISPUTED) else own
 
     def disputed_categories(self, review_id: str) -> list[str]:
-        """Return the categories on which annotators disagree; none unless the review is in dispute."""
-        return self._consolidated(review_id).disputed
+        """Return the categories that an adjudicator of a disputed review has to decide."""
+        # A job's own consolidation can open a dispute without any answer that is known here.
+        return self._settlement.consolidated(review_id).disputed or list(self._categories)
 
     def label_of(self, review: Review) -> dict[str, bool | None] | None:
         """Return what a review settled on; None as long as it has not."""
@@ -141,8 +152,9 @@ class ReviewQueue:
         """
         review = self._store.get_review(review_id)
         self._refuse_in_dataset(review_id)
-        if self._store.withdraw_annotation(review_id, annotator):
-            self._updated(review, annotator)
+        self._store.withdraw_annotation(review_id, annotator)
+        # Without an answer too: an earlier try may have got as far as taking it away.
+        self._updated(review, annotator)
 
     def adjudicate(self, review_id: str, adjudicator: str, labels: Sequence[str], note: str | None = None) -> Review:
         """Decide what annotators disagree on; where they are unanimous, their answer stands. Return the settled review.
@@ -175,9 +187,7 @@ class ReviewQueue:
         Each is consolidated again first, without the annotators who are distrusted, or reported it, by now: what no
         longer stands is taken back, and its review waits again. No annotator's share is larger than the rules allow.
         """
-        self._gold.read()
-        standing = [label for label in list(acceptance.unused_labels(self._store)) if self._stands(label)]
-        return acceptance.accept(self._store, standing, self._rules, limit)
+        return acceptance.accept(self._store, self._settlement.standing(), self._rules, limit)
 
     def add_gold(self, text: str, labels: Sequence[str], decision: Decision | None = None) -> bool:
         """Add a test item whose right answer is `labels`; False when the text, or the decision, has a review already.
@@ -198,12 +208,20 @@ class ReviewQueue:
         return added
 
     def _next(self, annotator: str, seen: Collection[str], filters: Filters) -> Review | None:
-        now = self._clock()
+        spread = min(MOST_SPREAD, math.ceil(len(self._store.annotators()) / self._rules.annotators) or 1)
         for reason in ReviewReason if filters.reason is None else (filters.reason,):
-            for review in self._waiting_for(reason):
-                if review.review_id not in seen and filters.match(review, now) and self._may_answer(review, annotator):
-                    return review
+            found = list(islice(self._answerable(annotator, seen, filters, reason), spread))
+            if found:
+                return found[_drawn(annotator, len(seen)) % len(found)]
         return None
+
+    def _answerable(
+        self, annotator: str, seen: Collection[str], filters: Filters, reason: ReviewReason
+    ) -> Iterator[Review]:
+        now = self._clock()
+        for review in self._waiting_for(reason):
+            if review.review_id not in seen and filters.match(review, now) and self._may_answer(review, annotator):
+                yield review
 
     def _waiting_for(self, reason: ReviewReason) -> Iterator[Review]:
         return loop.pages(lambda cursor: self._store.list_reviews(Status.WAITING, _PAGE, cursor, reason=reason))
@@ -214,22 +232,33 @@ class ReviewQueue:
         # not know the gold items' ids.
         if not items or _drawn(annotator, len(seen), *items) % self._rules.gold_every:
             return None
-        now = self._clock()
         for review_id in sorted(set(items) - set(seen), key=lambda name: _drawn(annotator, name)):
-            item = self._gold.items()[review_id]
-            if filters.match(item, now) and self._may_answer(item, annotator):
+            item = self._stored(review_id)
+            if item and filters.match(self._as_seen(item), self._clock()) and self._may_answer(item, annotator):
                 return item
         return None
 
+    def _stored(self, review_id: str) -> Review | None:
+        try:
+            return self._store.get_review(review_id)
+        except UnknownReview:
+            return None  # erased since the gold items were read
+
+    def _gold_between(self, filters: Filters, most: int, after: str | None, until: str | None) -> list[Review]:
+        now = self._clock()
+        shown = (as_seen(item, now) for item in self._gold.items().values())
+        wanted = (item for item in shown if filters.match(item, now) and _is_between(_position(item), after, until))
+        return [item for item in sorted(wanted, key=_position)[:most] if self._stored(item.review_id)]
+
     def _may_answer(self, review: Review, annotator: str) -> bool:
-        return annotator not in self._reporters(review.review_id)
+        return annotator not in self._settlement.reporters(review.review_id)
 
     def _filtered(self, status: Status, filters: Filters, limit: int, cursor: str | None) -> Page[Review]:
         now, found = self._clock(), list[Review]()
         for _ in range(_MOST_PAGES):
             # No more than are missing: so the cursor always stands behind the last review that is returned.
             page = self._store.list_reviews(status, limit - len(found), cursor, reason=filters.reason)
-            found += [_as_seen(review) for review in page.records if filters.match(review, now)]
+            found += [as_seen(review, now) for review in page.records if filters.match(review, now)]
             cursor = page.cursor
             if cursor is None or len(found) == limit:
                 break
@@ -263,7 +292,7 @@ class ReviewQueue:
         return False
 
     def _refuse_reporter(self, review_id: str, annotator: str) -> None:
-        if annotator in self._reporters(review_id):
+        if annotator in self._settlement.reporters(review_id):
             raise Forbidden("you gave feedback on this; others have to annotate it")
 
     def _refuse_annotator(self, review_id: str, adjudicator: str) -> None:
@@ -279,71 +308,15 @@ class ReviewQueue:
         if label is not None and label.dataset is not None:
             raise Conflict("a dataset has this label already; its answers stay as they are")
 
-    def _reporters(self, review_id: str) -> set[str]:
-        return {feedback.moderator for feedback in self._store.feedback_of_review(review_id)}
-
     def _updated(self, review: Review, annotator: str) -> Review:
         if review.status is Status.GOLD:
-            self._check_trust(annotator)
-            return _as_seen(review)
-        return _as_seen(msgspec.structs.replace(review, status=self._bring_into_line(review)))
+            self._settlement.check_trust(annotator)
+            return self._as_seen(review)
+        status = self._settlement.bring_into_line(review.review_id)
+        return self._as_seen(msgspec.structs.replace(review, status=status))
 
-    def _check_trust(self, annotator: str) -> None:
-        before = self._gold.distrusted()
-        self._gold.read()
-        if (annotator in before) != (annotator in self._gold.distrusted()):
-            answers = self._store.annotations_by(annotator, REVISITED_ANSWERS).records
-            for review_id in [answer.review_id for answer in answers if answer.labels is not None]:
-                self._revisit(review_id)
-
-    def _revisit(self, review_id: str) -> None:
-        try:
-            review = self._store.get_review(review_id)
-        except UnknownReview:
-            return  # erased or expired: nothing of it can go into a dataset
-        label = self._store.get_label(review_id)
-        if review.status is not Status.GOLD and (label is None or label.dataset is None):
-            self._bring_into_line(review)
-
-    def _stands(self, label: Label) -> bool:
-        if label.method == "groundtruth":
-            return True  # it rests on its job's answers, not on any that are here
-        self._revisit(label.review_id)
-        now = self._store.get_label(label.review_id)
-        return now is not None and now.values == label.values
-
-    def _bring_into_line(self, review: Review) -> Status:
-        """Give the review the status, and the label, that its answers come to; safe to repeat, and after a crash."""
-        if review.status is Status.LABELING:
-            return review.status
-        consolidation = self._consolidated(review.review_id)
-        if consolidation.status is Status.SETTLED:
-            self._settle(review, consolidation)
-        elif review.status is Status.SETTLED:
-            self._store.unsettle(review.review_id)
-            self._store.move_review(review.review_id, Status.WAITING, consolidation.status)
-        elif review.status is not consolidation.status:
-            self._store.move_review(review.review_id, review.status, consolidation.status)
-        return consolidation.status
-
-    def _consolidated(self, review_id: str) -> Consolidation:
-        answers = self._store.annotations_of(review_id)
-        distrusted = self._gold.distrusted()
-        return consolidate(answers, self._categories, self._reporters(review_id), distrusted, self._rules)
-
-    def _settle(self, review: Review, consolidation: Consolidation) -> None:
-        label = Label(
-            review_id=review.review_id,
-            values=consolidation.values,
-            method="agreement" if consolidation.adjudicator is None else "adjudication",
-            annotators=consolidation.annotators,
-            created=self._clock().isoformat(),
-            adjudicator=consolidation.adjudicator,
-            expires=review.expires,
-        )
-        stored = self._store.get_label(review.review_id)
-        if stored is None or msgspec.structs.replace(stored, created=label.created) != label:
-            self._store.settle(label)
+    def _as_seen(self, review: Review) -> Review:
+        return as_seen(review, self._clock())
 
 
 def _main_categories(review: Review) -> set[str]:
@@ -360,7 +333,15 @@ def _drawn(*of: str | int) -> int:
     return int.from_bytes(hashlib.sha256(msgspec.json.encode(of)).digest()[:8])
 
 
-def _as_seen(review: Review) -> Review:
-    # Gold looks as if it waited; a `gold`, or an `expires` that only gold lacks, would tell it apart.
-    status = Status.WAITING if review.status is Status.GOLD else review.status
-    return msgspec.structs.replace(review, status=status, gold=None, expires=None)
+def _position(review: Review) -> tuple[str, str]:
+    return review.created, review.review_id
+
+
+def _is_between(position: tuple[str, str], after: str | None, until: str | None) -> bool:
+    return (after is None or position > position_of(after)) and (until is None or position <= position_of(until))
+
+
+def _cut(reviews: list[Review], limit: int, cursor: str | None) -> Page[Review]:
+    if len(reviews) <= limit:
+        return Page(reviews, cursor)
+    return Page(reviews[:limit], cursor_of(*_position(reviews[limit - 1])))

@@ -64,17 +64,18 @@ class Scorer:
 
     @classmethod
     def open(cls, directory: Path, manifest: Manifest) -> "Scorer":
-        """Open a directory's graph and tokenizer without proof: for training, before there are golden answers."""
-        session = onnxruntime.InferenceSession(
-            str(directory / "model.onnx"), _session_options(), providers=["CPUExecutionProvider"]
-        )
+        """Open a directory's graph and tokenizer without proof: for training, before there are golden answers.
+
+        Raises BrokenModel for a file that is no graph, or no tokenizer.
+        """
+        session = _session(directory / "model.onnx")
         outputs = session.get_outputs()[0].shape[-1]
         if outputs != len(manifest.categories):
             raise BrokenModel(
                 f"{directory / 'model.onnx'} has {outputs} outputs, "
                 f"but the manifest {len(manifest.categories)} categories"
             )
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        tokenizer = _tokenizer(directory / "tokenizer.json")
         tokenizer.no_truncation()
         tokenizer.no_padding()
         # A user's literal "[SEP]" is text, not the end of it.
@@ -154,6 +155,20 @@ class Scorer:
         tokens = np.array([[self._first, *ids, self._last]], dtype=np.int64)  # (1, token)
         logits = self._session.run(None, {"input_ids": tokens})[0][0]  # (category,)
         return tuple(float(logit) for logit in logits)
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(str(path), _session_options(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  # its errors have no other class in common
+        raise BrokenModel(f"{path} is no graph that can be run: expected ONNX, found {type(error).__name__}") from None
+
+
+def _tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception:  # noqa: BLE001  # it has no class of its own
+        raise BrokenModel(f"{path} is no tokenizer: expected the JSON of the library tokenizers") from None
 
 
 def _edges(tokenizer: Tokenizer) -> tuple[int, int]:

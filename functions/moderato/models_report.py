@@ -1,4 +1,4 @@
-"""What the page on the loop shows of models and datasets; whoever serves the console gathers it."""
+"""What the loop tells of models and datasets, on its page and as JSON; whoever serves the API gathers it."""
 
 import msgspec
 
