@@ -68,7 +68,7 @@ def test_whoever_signs_in_is_known_until_they_sign_out(app: Handler) -> None:
 def test_the_api_knows_who_is_signed_in_too(sessions: Sessions) -> None:
     cookie = f"other=1; moderato_session={sessions.token(Caller('mia', is_adjudicator=True))}"
     assert sessions.caller(event_with(cookie)) == Caller("mia", is_adjudicator=True)
-    assert sessions.caller(event_with(None)) == Caller("local", is_adjudicator=False)
+    assert sessions.caller(event_with(None)) == Caller("local", is_local=True)
 
 
 def test_a_session_ends(sessions: Sessions, clock: MovableClock) -> None:
