@@ -1,6 +1,7 @@
 """Signing in on the laptop: a name in a signed cookie, which nobody else can make and which ends."""
 
 import base64
+import hmac
 import json
 import stat
 from io import StringIO
@@ -133,3 +134,10 @@ def test_a_damaged_key_signs_nobody_in(tmp_path: Path) -> None:
     (tmp_path / "session.key").touch()
     with pytest.raises(OSError, match=r"session\.key is damaged"):
         open_sessions(tmp_path)
+
+
+def test_a_cookie_of_a_release_with_other_fields_is_nobodys(sessions: Sessions) -> None:
+    payload = b'{"name":"mia","role":"adjudicator"}'
+    signed = (payload, hmac.digest(sessions.key, payload, "sha256"))
+    value = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in signed)
+    assert sessions.identify(event_with(f"moderato_session={value}")) is None

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -52,11 +53,14 @@ def serve(
 
 
 def _serve(host: str, port: int, named: Path | None, data_directory: Path, keep: Keep) -> None:
+    from local.purging import purge
     from local.server import run
+    from local.swap import beside
 
     logger = make_logger("local")
     moderato, watch = _assemble(named, data_directory, keep)
-    with closing(moderato.store), closing(_listen(host, port)) as listener, watch:
+    purging = beside(partial(purge, moderato.store, logger), "purge")
+    with closing(moderato.store), closing(_listen(host, port)) as listener, watch, purging:
         address, taken_port = listener.getsockname()[:2]
         url = f"http://[{address}]:{taken_port}" if ":" in address else f"http://{address}:{taken_port}"
         name = f"{moderato.manifest.name} {moderato.manifest.version}"

@@ -95,7 +95,10 @@ class Sessions:
         payload = self._payload(event)
         if payload is None:
             return None
-        session = msgspec.json.decode(payload, type=Session)
+        try:
+            session = msgspec.json.decode(payload, type=Session)
+        except msgspec.ValidationError:  # signed by another release, which knew other fields
+            return None
         return session if self.clock().timestamp() < session.expires else None
 
     def _payload(self, event: APIGatewayProxyEventV2) -> bytes | None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,16 @@ class Watcher:
             return "unreadable"
 
 
-@contextmanager
-def watching(watcher: Watcher) -> Iterator[None]:
+def watching(watcher: Watcher) -> AbstractContextManager[None]:
     """Watch in a thread as long as the block runs."""
+    return beside(watcher.run, "champion")
+
+
+@contextmanager
+def beside(work: Callable[[Wait], None], name: str) -> Iterator[None]:
+    """Do work that waits now and then in a thread of its own, as long as the block runs."""
     stop = threading.Event()
-    thread = threading.Thread(target=watcher.run, args=(stop.wait,), name="champion", daemon=True)
+    thread = threading.Thread(target=work, args=(stop.wait,), name=name, daemon=True)
     thread.start()
     try:
         yield
