@@ -229,6 +229,14 @@ def test_a_challenger_whose_graph_is_none_is_not_compared(home: Path, tmp_path: 
         compare(STARTER, make_model(tmp_path / "made"), home / "dataset", sampling=FEW)
 
 
+def forget(folder: Path, name: str) -> None:
+    """Take a file's digest out of the description of its dataset."""
+    path = folder / "dataset.json"
+    description = json.loads(path.read_text())
+    del description["files"][name]
+    path.write_text(json.dumps(description))
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -237,6 +245,8 @@ def test_a_challenger_whose_graph_is_none_is_not_compared(home: Path, tmp_path: 
         (lambda folder: (folder / "test.jsonl").unlink(), r"test\.jsonl cannot be read"),
         (lambda folder: (folder / "test.jsonl").write_text("{}"), r"test\.jsonl is not the file that dataset\.json"),
         (lambda folder: (folder / "corrections.jsonl").write_text("{}"), r"corrections\.jsonl is not the file"),
+        (lambda folder: (folder / "additions.jsonl").write_text("{}"), r"additions\.jsonl is not the file"),
+        (lambda folder: forget(folder, "corrections.jsonl"), r"corrections\.jsonl is none of the files"),
     ],
 )
 def test_a_dataset_that_is_not_whole_is_named(home: Path, tmp_path: Path, spoil: Any, why: str) -> None:

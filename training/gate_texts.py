@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from moderato.artifact import DatasetRecord
-from training.additions import read_additions
+from training.additions import ADDITIONS, read_additions
 
 TEST = "test.jsonl"
 CORRECTIONS = "corrections.jsonl"
@@ -69,26 +69,35 @@ def _corrections(dataset: Path, files: Mapping[str, str]) -> list[Text]:
     """The held-out labels, each with the categories in which it overturned a decision."""
     if not (dataset / CORRECTIONS).is_file():
         return []
-    reversals = {each.row: tuple(each.reversed) for each in read_additions(dataset)}
     texts, _ = _read(dataset / CORRECTIONS, files)
+    _verified(dataset / ADDITIONS, files)
+    reversals = {each.row: tuple(each.reversed) for each in read_additions(dataset)}
     return [msgspec.structs.replace(text, reversed=reversals.get(text.id, ())) for text in texts]
 
 
 def _read(path: Path, files: Mapping[str, str]) -> tuple[list[Text], str]:
+    content, digest = _verified(path, files)
+    try:
+        return msgspec.json.Decoder(Text).decode_lines(content), digest
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CannotCompare(f"{path} has a line that is not a row of a dataset: {_kind(error)}") from None
+
+
+def _verified(path: Path, files: Mapping[str, str]) -> tuple[bytes, str]:
+    """What a file holds, and its digest: the one that the description gives."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CannotCompare(f"{path} cannot be read: {error.strerror}") from None
     found, expected = hashlib.sha256(content).hexdigest(), files.get(path.name)
-    if expected is not None and found != expected:
+    if expected is None:
+        raise CannotCompare(f"{path} is none of the files that {DESCRIPTION} describes")
+    if found != expected:
         raise CannotCompare(
             f"{path} is not the file that {DESCRIPTION} describes: "
             f"its sha256 starts with {found[:12]} instead of {expected[:12]}"
         )
-    try:
-        return msgspec.json.Decoder(Text).decode_lines(content), found
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CannotCompare(f"{path} has a line that is not a row of a dataset: {_kind(error)}") from None
+    return content, found
 
 
 def _kind(error: Exception) -> str:
