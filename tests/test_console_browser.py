@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from local.assembly import assemble
 from moderato.retention import Keep
+from moderato.review_queue import Filters, ReviewQueue
 from tests.conftest import STARTER
 from tests.records import logger_to
 from tests.test_local_server import serving
@@ -92,12 +93,25 @@ def ask(port: int, path: str, body: object) -> Any:
 def sign_in(page: Page, name: str, adjudicates: bool = False) -> None:
     """Sign in by keyboard: the field for the name has the focus."""
     page.goto("/console")
+    # The focus is given with the first frame, which can be later than the page's load.
+    expect(page.locator("#name")).to_be_focused()
     page.keyboard.type(name)
+    expect(page.locator("#name")).to_have_value(name)
     if adjudicates:
-        page.keyboard.press("Tab")
-        page.keyboard.press("Space")
+        page.locator("#adjudicator").check()
     press(page, "Enter")
     assert page.title() == "Queue · Moderato"
+
+
+def open_next(page: Page) -> None:
+    """Open the next review, ready for its keys."""
+    page.goto("/console/reviews/next")
+    wait_for_frame(page)
+
+
+def wait_for_frame(page: Page) -> None:
+    """Wait until the page was painted: Chromium drops keys before."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
 
 def press(page: Page, *keys: str) -> None:
@@ -121,17 +135,21 @@ def text(page: Page) -> str:
 
 def test_ten_reviews_by_keyboard_alone_with_one_undone(page: Page) -> None:
     sign_in(page, "ann")
-    page.goto("/console/reviews/next")
+    open_next(page)
     seen = []
     for keys in ("4 Enter", "n Enter", "1 4 Enter", "1 n Enter", "s") * 2:
         seen.append(text(page))
         press(page, *keys.split())
+        wait_for_frame(page)
     assert len(set(seen)) == 10
     assert figures(page) == {"Today": "8", "In all": "8", "Waiting": "11", "Agreement": "–"}
     press(page, "u")
+    wait_for_frame(page)
     assert text(page) == seen[-1]
     press(page, "6", "Enter")
+    wait_for_frame(page)
     press(page, "u")
+    wait_for_frame(page)
     assert text(page) == seen[-1]
     assert figures(page)["Today"] == "8"
     press(page, "6", "Enter")
@@ -142,7 +160,7 @@ def test_ten_reviews_by_keyboard_alone_with_one_undone(page: Page) -> None:
 
 def test_what_happened_is_announced(page: Page) -> None:
     sign_in(page, "bob")
-    page.goto("/console/reviews/next")
+    open_next(page)
     live = page.locator("#live")
     assert live.get_attribute("role") == "status"
     page.keyboard.press("4")
@@ -154,6 +172,7 @@ def test_what_happened_is_announced(page: Page) -> None:
     expect(live).to_have_text("Answer saved. See how others answered A text is ready.")
     assert "notice" not in page.url
     first = page.url
+    wait_for_frame(page)
     page.keyboard.press("Enter")
     page.wait_for_selector("#problem")
     assert page.url == first
@@ -162,10 +181,11 @@ def test_what_happened_is_announced(page: Page) -> None:
 
 def test_a_note_is_typed_without_its_letters_being_shortcuts(page: Page) -> None:
     sign_in(page, "cid")
-    page.goto("/console/reviews/next")
+    open_next(page)
     first = page.url
     page.keyboard.press("4")
     page.locator("summary", has_text="Add a note").click()
+    expect(page.locator("#note")).to_be_focused()
     page.keyboard.type("sun 1/2?\nu")
     assert page.url == first
     press(page, "Control+Enter")
@@ -176,10 +196,11 @@ def test_a_note_is_typed_without_its_letters_being_shortcuts(page: Page) -> None
 def test_help_search_and_the_switch_for_shortcuts(page: Page) -> None:
     sign_in(page, "dee", adjudicates=True)
     assert page.locator("nav a", has_text="Disputes").is_visible()
-    page.goto("/console/reviews/next")
+    open_next(page)
     page.keyboard.press("/")
-    assert page.evaluate("document.activeElement.id") == "search"
+    expect(page.locator("#search")).to_be_focused()
     page.keyboard.press("Escape")
+    expect(page.locator("#search")).not_to_be_focused()
     for chosen in (0, 1):
         page.keyboard.press("?")
         expect(page.locator("#help")).to_be_visible()
@@ -188,6 +209,8 @@ def test_help_search_and_the_switch_for_shortcuts(page: Page) -> None:
         page.locator("#shortcuts").set_checked(bool(chosen))
         page.keyboard.press("Escape")
         expect(page.locator("#help")).to_be_hidden()
+        # With the next frame the focus leaves what is hidden; until then keys are the dialog's.
+        expect(page.locator("#shortcuts")).not_to_be_focused()
         page.keyboard.press("4")
         expect(page.locator("fieldset input:checked")).to_have_count(chosen)
 
@@ -233,6 +256,27 @@ def test_nothing_lies_over_a_choice_on_a_phone(browser: Browser, origin: str, wi
         page.evaluate("(top) => window.scrollTo(0, top)", top)
         assert page.evaluate(covered) == []
     context.close()
+
+
+def test_a_dispute_with_nothing_chosen_is_not_sent(browser: Browser, tmp_path: Path) -> None:
+    moderato = assemble(STARTER, tmp_path, Keep.ALL, logger_to(StringIO()))
+    with serving(moderato.handler) as port:
+        ask(port, "/feedback", {"text": "you fool", "labels": {"insult": True}})
+        queue = ReviewQueue(moderato.store, moderato.manifest.category_names)
+        [review] = queue.waiting(Filters(), 10).records
+        for name, labels in {"ann": ["insult"], "bob": ["insult"], "cid": []}.items():
+            queue.annotate(review.review_id, name, labels)
+        page = browser.new_page(base_url=f"http://127.0.0.1:{port}")
+        sign_in(page, "boss", adjudicates=True)
+        page.goto(f"/console/disputes/{review.review_id}")
+        wait_for_frame(page)
+        page.keyboard.press("Enter")
+        expect(page.locator("#problem")).to_contain_text("Choose at least one category")
+        page.keyboard.press("n")
+        press(page, "Enter")
+        assert page.locator(".notice").inner_text() == "Decided. The review is settled."
+        page.close()
+    moderato.store.close()
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "a\r\nb\rc", "\u202ea\u2028b", "\n\n x"])

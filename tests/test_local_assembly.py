@@ -65,6 +65,13 @@ def test_nobody_sees_the_console_without_signing_in(moderato: Moderato) -> None:
     assert (status, headers["location"]) == (303, "/console/sign-in")
 
 
+def test_the_printed_address_leads_a_browser_to_the_console(moderato: Moderato) -> None:
+    with serving(moderato.handler) as port:
+        status, headers, _ = ask(port, "GET", "/")
+        assert (status, headers["location"]) == (303, "/console")
+        assert ask(port, "POST", "/", "{}", {"content-type": "application/json"})[0] == 404
+
+
 def test_who_is_signed_in_is_who_calls_the_api(moderato: Moderato) -> None:
     with serving(moderato.handler) as port:
         cookie = {"cookie": sign_in(port, "mia")["cookie"], "content-type": "application/json"}

@@ -1,6 +1,7 @@
 """The champion in `moderato serve`: followed while it runs, refused in one sentence, ignored where one is named."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,28 @@ def test_a_named_model_is_used_whatever_the_champion_is(tmp_path: Path, challeng
     champions_in(tmp_path).promote(challenger)
     assert "starter 2.0.0" in run("model", "--model", STARTER, "--data-dir", tmp_path).output
     assert "starter 2.0.1" in run("model", "--data-dir", tmp_path).output
+
+
+def test_the_champion_tells_of_a_rollback(tmp_path: Path, challenger: Path) -> None:
+    assert "It came with Moderato; nothing was promoted." in run("champion", "--data-dir", tmp_path).output
+    champions = champions_in(tmp_path)
+    champions.promote(challenger)
+    assert "In use since 20" in run("champion", "--data-dir", tmp_path).output
+    champions.promote(STARTER)
+    champions.rollback()
+    said = run("champion", "--data-dir", tmp_path).output
+    assert re.search(r"starter 2\.0\.1\nPromoted 20\S+; in use again since 20\S+, by a rollback\.", said)
+    champions.rollback()
+    said = run("champion", "--data-dir", tmp_path).output
+    assert re.search(r"It came with Moderato; in use again since 20\S+, by a rollback\.", said)
+    assert "nothing was promoted" not in said
+
+
+def test_a_pointer_that_was_removed_is_no_rollback(tmp_path: Path, challenger: Path) -> None:
+    champions_in(tmp_path).promote(challenger)
+    (tmp_path / "champion.json").unlink()
+    said = run("champion", "--data-dir", tmp_path).output
+    assert "It came with Moderato; no promoted model is in use." in said
 
 
 def test_without_a_checkout_promote_says_that_it_needs_one(tmp_path: Path, challenger: Path) -> None:

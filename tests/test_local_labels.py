@@ -1,6 +1,7 @@
 """The commands about labels: a dataset that grows, manifests out and in, and gold items."""
 
 import json
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -70,6 +71,34 @@ def test_the_youngest_of_the_champions_line_is_the_parent_when_none_is_named(
     assert json.loads((second / "dataset.json").read_text())["parent"]["digest"] == describe(first).digest
 
 
+def test_a_version_of_the_same_parent_loses_no_label_that_an_older_one_has(data: Path, parent: Path) -> None:
+    run("dataset", "grow", "--parent", parent, "--data-dir", data)
+    (first,) = grown(data)
+    with open_store(data) as store:
+        correct(store, 5, "Break a leg tonight!", [])
+    assert "5 of 5" in run("dataset", "grow", "--parent", parent, "--data-dir", data).output
+    (second,) = set(grown(data)) - {first}
+    assert len((second / "additions.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_version_that_was_deleted_is_made_again(data: Path, parent: Path) -> None:
+    run("dataset", "grow", "--parent", parent, "--data-dir", data)
+    (first,) = grown(data)
+    digest = describe(first).digest
+    shutil.rmtree(first)
+    assert "4 of 4" in run("dataset", "grow", "--parent", parent, "--data-dir", data).output
+    (again,) = grown(data)
+    assert describe(again).digest == digest
+
+
+def test_where_a_version_has_every_label_nothing_is_added(data: Path, parent: Path) -> None:
+    run("dataset", "grow", "--parent", parent, "--data-dir", data)
+    (first,) = grown(data)
+    done = run("dataset", "grow", "--parent", first, "--data-dir", data)
+    assert (done.status, grown(data)) == (0, [first])
+    assert "has every accepted label already" in done.output
+
+
 def test_what_was_erased_since_leaves_the_next_version(data: Path, parent: Path) -> None:
     run("dataset", "grow", "--parent", parent, "--data-dir", data)
     (first,) = grown(data)
@@ -132,11 +161,20 @@ def test_lines_that_cannot_be_trusted_are_listed_with_their_reason(data: Path, t
     lines[2]["moderation-metadata"]["job-name"] = "labeling-job/another"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines) + f'{{"source": "{MARKER}"\n')
     done = run("labels", "import", manifest, "--data-dir", data)
-    assert done.status == 0
+    assert done.status == 1
     assert "5 lines in quarantine" in done.output
     for reason in ("changed text", "unknown id", "foreign job", "gone", "not JSON"):
         assert reason in done.output
     assert MARKER not in done.output
+
+
+def test_an_import_ends_well_when_some_of_its_lines_can_be_trusted(data: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "labels.manifest"
+    run("labels", "export", manifest, "--data-dir", data)
+    manifest.write_text(manifest.read_text() + "{\n")
+    done = run("labels", "import", manifest, "--data-dir", data)
+    assert "4 not open, 1 lines in quarantine" in done.output
+    assert done.status == 0
 
 
 def test_what_one_annotator_says_is_no_label_and_what_they_dispute_goes_to_an_adjudicator(

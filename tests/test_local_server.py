@@ -280,7 +280,8 @@ def test_a_slow_request_holds_up_no_other() -> None:
 )
 def test_each_path_goes_to_its_app(path: str, app: str) -> None:
     handler = dispatch(lambda _e, _c: {"app": "predicting"}, lambda _e, _c: {"app": "recording"})
-    assert handler({"rawPath": path}, LambdaContext()) == {"app": app}
+    event = {"rawPath": path, "requestContext": {"http": {"method": "POST"}}}
+    assert handler(event, LambdaContext()) == {"app": app}
 
 
 def raw(port: int, request: bytes) -> bytes:

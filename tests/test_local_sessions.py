@@ -15,6 +15,7 @@ from feedback.app import Handler, create_app
 from feedback.console import Console
 from local.sessions import SIGN_IN_URL, Sessions, open_sessions
 from moderato.api import Caller
+from moderato.errors import NotSignedIn
 from moderato.sqlite import SqliteStore
 from tests.pages import Answer, asking, get, post
 from tests.records import logger_to
@@ -141,3 +142,17 @@ def test_a_cookie_of_a_release_with_other_fields_is_nobodys(sessions: Sessions) 
     signed = (payload, hmac.digest(sessions.key, payload, "sha256"))
     value = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in signed)
     assert sessions.identify(event_with(f"moderato_session={value}")) is None
+
+
+def test_a_cookie_that_signs_nobody_in_is_refused_by_the_api_and_not_taken_as_local(sessions: Sessions) -> None:
+    value = sessions.token(Caller("mia"))
+    with pytest.raises(NotSignedIn, match="sign in again"):
+        sessions.caller(event_with(f"moderato_session={value}x"))
+    assert sessions.caller(event_with("other=1")).is_local
+
+
+def test_nobody_signs_in_as_local(app: Handler) -> None:
+    answer = post(app, SIGN_IN_URL, {"name": "Local"})
+    assert answer.status == 400
+    assert "without signing in" in answer.body
+    assert answer.cookies == []

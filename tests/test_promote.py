@@ -31,6 +31,14 @@ def blind(_directory: Path, manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, version="2.0.2", categories=categories)
 
 
+def keen(_directory: Path, manifest: Manifest) -> Manifest:
+    """Make a model that calls fewer texts an insult: the starter model is wrong about one of the made texts."""
+    categories = tuple(
+        msgspec.structs.replace(each, review=0.5) if each.name == "insult" else each for each in manifest.categories
+    )
+    return msgspec.structs.replace(manifest, version="2.0.6", categories=categories)
+
+
 def jumpy(_directory: Path, manifest: Manifest) -> Manifest:
     """Make a model that flags nearly everything."""
     categories = tuple(msgspec.structs.replace(each, review=0.0001, block=None) for each in manifest.categories)
@@ -70,7 +78,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset and challengers of every kind."""
     home = tmp_path_factory.mktemp("promotion")
     write_dataset(home / "dataset", held_out_rows())
-    changes = {"same": renamed("2.0.1"), "blind": blind, "jumpy": jumpy, "turned": turned, "forgetful": forgetful}
+    rude = row("You people never learn.", "test", ("toxicity",))
+    write_dataset(home / "harder", [*held_out_rows(), rude])
+    changes = {"same": renamed("2.0.1"), "blind": blind, "keen": keen}
+    changes |= {"jumpy": jumpy, "turned": turned, "forgetful": forgetful}
     for name, change in changes.items():
         change_starter(home / name, change)
     return home
@@ -107,9 +118,17 @@ def _addition(row_id: str, reversed_categories: Sequence[str]) -> dict[str, Any]
     }  # fmt: skip
 
 
-def test_a_model_that_is_as_good_may_take_the_place(home: Path) -> None:
-    found = compared(home, "same")
+def test_a_model_that_is_better_in_one_figure_and_worse_in_none_may_take_the_place(home: Path) -> None:
+    found = compared(home, "keen", home / "harder")
     assert failed(found) == set()
+    better = figure(found, "figures in which it is better")
+    assert (better.challenger, better.limit) == (1.0, "at least 1 of 2")
+
+
+def test_a_model_that_is_only_as_good_may_not(home: Path) -> None:
+    found = compared(home, "same")
+    assert failed(found) == {"figures in which it is better"}
+    assert verdict(found).reasons == ("figures in which it is better: not at least 1 of 2.",)
     mean = figure(found, "mean ROC AUC")
     assert (mean.champion, mean.interval, mean.rows) == (mean.challenger, (0.0, 0.0), 20)
     assert {each.name for each in found.figures} >= {
@@ -126,7 +145,7 @@ def test_a_model_that_is_as_good_may_take_the_place(home: Path) -> None:
 
 def test_a_model_that_flags_nothing_loses_by_its_f1(home: Path) -> None:
     found = compared(home, "blind")
-    assert failed(found) == {"macro-F1"}
+    assert failed(found) == {"macro-F1", "figures in which it is better"}
     assert figure(found, "macro-F1").challenger == 0.0
     assert verdict(found).promoted is False
     assert verdict(found).reasons[0].startswith("macro-F1: 0 against the champion's ")
@@ -145,7 +164,7 @@ def test_a_model_that_ranks_wrongly_loses_by_its_areas(home: Path) -> None:
 
 
 def test_a_model_that_does_not_give_its_golden_answers_loses(home: Path) -> None:
-    assert failed(compared(home, "forgetful")) == {"golden answers"}
+    assert failed(compared(home, "forgetful")) == {"golden answers", "figures in which it is better"}
 
 
 def test_held_out_corrections_count_by_action_and_by_labels(home: Path, tmp_path: Path) -> None:
@@ -279,19 +298,19 @@ def test_the_report_says_why_not_in_words_and_every_figure(home: Path) -> None:
 
 def promote(home: Path, challenger: str, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    return moderato("promote", home / challenger, "--dataset", home / "dataset", "--data-dir", data, *more)
+    return moderato("promote", home / challenger, "--dataset", home / "harder", "--data-dir", data, *more)
 
 
-def test_the_command_promotes_what_is_as_good_and_rollback_goes_back(home: Path, tmp_path: Path) -> None:
-    done = promote(home, "same", tmp_path)
+def test_the_command_promotes_what_is_better_and_rollback_goes_back(home: Path, tmp_path: Path) -> None:
+    done = promote(home, "keen", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "starter 2.0.1 is the champion" in done.stdout
+    assert "starter 2.0.6 is the champion" in done.stdout
     champion = json.loads(moderato("champion", "--json", "--data-dir", tmp_path).stdout)
-    assert champion["version"] == "2.0.1"
+    assert champion["version"] == "2.0.6"
     compared, promoted = champion["history"]
     assert (compared["kind"], compared["comparison"]["passed"], promoted["kind"]) == ("compared", True, "promoted")
     assert promoted["evidence"] == compared["evidence"] == champion["pointer"]["evidence"]
-    assert "2.0.1" in moderato("model", "--data-dir", tmp_path).stdout
+    assert "2.0.6" in moderato("model", "--data-dir", tmp_path).stdout
     assert "came with Moderato again" in moderato("rollback", "--data-dir", tmp_path).stdout
     assert "2.0.0" in moderato("champion", "--data-dir", tmp_path).stdout
     assert "nothing to roll back" in refusal("rollback", "--data-dir", tmp_path)
@@ -310,7 +329,7 @@ def test_the_command_ends_with_3_and_writes_why_not(home: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--quick"])
 def test_a_dry_or_quick_run_compares_and_promotes_nothing(home: Path, tmp_path: Path, option: str) -> None:
-    done = promote(home, "same", tmp_path, option)
+    done = promote(home, "keen", tmp_path, option)
     assert done.returncode == 0
     assert f"With {option} nothing is promoted" in done.stdout
     assert not (tmp_path / "champion.json").exists()

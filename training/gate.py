@@ -1,6 +1,7 @@
 """The gate between a challenger and the champion's place: what is asked of it, figure by figure, and why."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -8,6 +9,14 @@ import msgspec
 from moderato.artifact import DatasetRecord
 
 Interval = tuple[float, float]
+
+
+MEAN_AUC = "mean ROC AUC"
+MACRO_F1 = "macro-F1"
+REVERSALS = "past reversals right"
+CORRECTED = "held-out corrections, labels right"
+TELLING = (MEAN_AUC, MACRO_F1, REVERSALS, CORRECTED)
+"""The figures that tell how good a model is; the others say what it may not cost."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +149,25 @@ def better_on_reversals(champion: float, challenger: float, reversals: int, gate
     unless the champion has them all.
     """
     must_rise = reversals >= gate.reversals and champion < 1
-    figure = not_lower("past reversals right", champion, challenger, 0, reversals)
+    figure = not_lower(REVERSALS, champion, challenger, 0, reversals)
     if not must_rise:
         return figure
     return msgspec.structs.replace(figure, limit="higher", passed=_difference(champion, challenger) > 0)
+
+
+def better_somewhere(figures: Sequence[Figure]) -> Figure:
+    """Return in how many of the figures that tell how good a model is the challenger is better: one at least, for a
+    model that is as good changes nothing but the risk.
+    """
+    compared = [each for each in figures if each.name in TELLING and each.champion is not None]
+    better = sum((each.challenger or 0) > (each.champion or 0) for each in compared)
+    return Figure(
+        name="figures in which it is better",
+        champion=None,
+        challenger=float(better),
+        limit=f"at least 1 of {len(compared)}",
+        passed=better > 0,
+    )
 
 
 def not_slower(champion: float, challenger: float, gate: Gate, rows: int) -> Figure:

@@ -44,10 +44,12 @@ def held_out_figures(
     if measured:
         mean = _mean([samples[i] for i in measured], "roc_auc")
         loss = rules.test_auc
-        figures.append(gate.not_lower("mean ROC AUC", mean.champion, mean.challenger, loss, len(texts), mean.interval))
+        figures.append(gate.not_lower(gate.MEAN_AUC, mean.champion, mean.challenger, loss, len(texts), mean.interval))
     f1 = _macro_f1(pair, labels, answers, [samples[i] for i in measured if i in pair.acting], seed)
     if f1 is not None:
-        figures.append(gate.not_lower("macro-F1", f1.champion, f1.challenger, rules.macro_f1, len(texts), f1.interval))
+        figures.append(
+            gate.not_lower(gate.MACRO_F1, f1.champion, f1.challenger, rules.macro_f1, len(texts), f1.interval)
+        )
     figures += [
         gate.not_surely_lower(
             f"ROC AUC, {pair.categories[i]}",

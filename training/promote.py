@@ -8,7 +8,7 @@ from pathlib import Path
 from moderato.artifact import Manifest
 from training import bias
 from training.bias import Phrase
-from training.gate import Comparison, Contestant, Figure, Gate, Verdict, not_larger, verdict
+from training.gate import Comparison, Contestant, Figure, Gate, Verdict, better_somewhere, not_larger, verdict
 from training.gate_behaviour import (
     correction_figures,
     disguisable,
@@ -76,6 +76,7 @@ def compare(
     figures += correction_figures(
         pair, corrections, pair.score([text.text for text in corrections], "past corrections"), rules, seed
     )
+    figures.append(better_somewhere(figures))
     figures += _identity(pair, sampling, sources, rules)
     abusive = disguisable(test, answers, sampling.disguised)
     figures += [trick_figure(pair, abusive, rules, seed)] if abusive else []

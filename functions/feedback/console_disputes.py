@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools.event_handler import Response
 
-from feedback.console_forms import check_review_id, read_cursor, read_labels, read_note
+from feedback.console_forms import Form, check_review_id, read_cursor, read_labels, read_note
 from feedback.console_pages import redirect
 from feedback.console_reviews import PAGE_SIZE
 from feedback.console_site import Site, Visit
 from feedback.console_views import WHY, Views, flagged
 from moderato.api import Caller
-from moderato.errors import Conflict, Forbidden
+from moderato.errors import Conflict, Forbidden, InvalidRequest
 from moderato.reviews import Annotation, Status
 
 
@@ -46,30 +46,48 @@ def add_dispute_pages(site: Site, views: Views) -> None:
     def show_dispute(visit: Visit, review_id: str) -> Response[str]:
         _check_adjudicator(visit.caller)
         check_review_id(review_id)
-        review = views.queue.get(review_id)
-        if review.status is not Status.DISPUTED:
-            raise Conflict("This review is not disputed, or not any more.")
-        dispute = _dispute(views, review_id, visit.caller)
-        return site.pages.render(
-            "dispute.html",
-            visit.caller,
-            review=review,
-            dispute=dispute,
-            hindrance=_hindrance(views, review_id, dispute, visit.caller),
-            rows=views.scores(review.scores, review.reasons),
-            spans=views.spans(review.text),
-            why=WHY,
-            json_url=f"/reviews/{review_id}",
-        )
+        return _dispute_page(site, views, visit, review_id)
 
     @site.act("/console/disputes/<review_id>/decide")
     def decide_dispute(visit: Visit, review_id: str) -> Response[str]:
         _check_adjudicator(visit.caller)
         check_review_id(review_id)
         form = visit.form()
-        labels = read_labels(form, views.categories)
-        views.queue.adjudicate(review_id, visit.caller.name, labels, read_note(form))
+        try:
+            labels, note = read_labels(form, views.categories), read_note(form)
+        except InvalidRequest as error:
+            return _dispute_page(site, views, visit, review_id, form, error)
+        views.queue.adjudicate(review_id, visit.caller.name, labels, note)
         return redirect("/console/disputes", {"notice": "decided"})
+
+
+def _dispute_page(
+    site: Site,
+    views: Views,
+    visit: Visit,
+    review_id: str,
+    form: Form | None = None,
+    error: InvalidRequest | None = None,
+) -> Response[str]:
+    review = views.queue.get(review_id)
+    if review.status is not Status.DISPUTED:
+        raise Conflict("This review is not disputed, or not any more.")
+    dispute = _dispute(views, review_id, visit.caller)
+    return site.pages.render(
+        "dispute.html",
+        visit.caller,
+        status=200 if error is None else error.status,
+        review=review,
+        dispute=dispute,
+        hindrance=_hindrance(views, review_id, dispute, visit.caller),
+        rows=views.scores(review.scores, review.reasons),
+        spans=views.spans(review.text),
+        why=WHY,
+        json_url=f"/reviews/{review_id}",
+        notice=visit.notice,
+        form=form or Form([]),
+        error=error,
+    )
 
 
 def _dispute(views: Views, review_id: str, caller: Caller) -> Dispute:

@@ -74,20 +74,20 @@ def read_answer(form: Form, categories: Sequence[str]) -> Answer:
     note = read_note(form)
     if form.one("answer") == "skip":
         return Answer(None, note)
-    chosen, is_none = read_labels(form, categories), form.one("none") != ""
+    return Answer(read_labels(form, categories), note)
+
+
+def read_labels(form: Form, categories: Sequence[str]) -> list[str]:
+    """Return the chosen categories, in the model's order, empty where none of them was chosen outright.
+
+    InvalidRequest when nothing was chosen, both something and none, or a category that the model does not have.
+    """
+    chosen, is_none = _labels(form, categories), form.one("none") != ""
     if chosen and is_none:
         raise InvalidRequest("Choose categories or “none of these”, not both.")
     if not chosen and not is_none:
         raise InvalidRequest("Choose at least one category, or “none of these”.")
-    return Answer(chosen, note)
-
-
-def read_labels(form: Form, categories: Sequence[str]) -> list[str]:
-    """Return the chosen categories, in the model's order; InvalidRequest for one that the model does not have."""
-    chosen = set(form.all("label"))
-    if not chosen <= set(categories):
-        raise InvalidRequest(f"unknown category; the model's are {', '.join(categories)}")
-    return [category for category in categories if category in chosen]
+    return chosen
 
 
 def read_note(form: Form) -> str | None:
@@ -128,6 +128,13 @@ def check_decision_id(decision_id: str) -> None:
     """Raise UnknownDecision for what cannot be a decision's id: a store need not be asked."""
     if not _DECISION_ID.fullmatch(decision_id):
         raise UnknownDecision("no decision has this id; a decision's id begins with d_")
+
+
+def _labels(form: Form, categories: Sequence[str]) -> list[str]:
+    chosen = set(form.all("label"))
+    if not chosen <= set(categories):
+        raise InvalidRequest(f"unknown category; the model's are {', '.join(categories)}")
+    return [category for category in categories if category in chosen]
 
 
 def _days(value: str) -> int:

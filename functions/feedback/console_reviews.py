@@ -101,6 +101,8 @@ def _add_undo(site: Site, views: Views) -> None:
         check_review_id(review_id)
         parameters = _parameters_in(visit.form(), views)
         views.queue.withdraw(review_id, visit.caller.name)
+        if visit.caller.is_adjudicator and views.review_status(review_id) is Status.DISPUTED:
+            return redirect(f"/console/disputes/{review_id}", {"notice": "reopened"})
         return redirect(f"/console/reviews/{review_id}", parameters | {"notice": "undone"})
 
 

@@ -20,6 +20,7 @@ NOTICES = {
     "saved": "Answer saved.",
     "skipped": "Skipped; it will not be offered to you again.",
     "undone": "Undone. This text waits for your answer again.",
+    "reopened": "Undone. This dispute waits for a decision again.",
     "decided": "Decided. The review is settled.",
     "erased": "Erased for good, with its feedback, review and label.",
 }

@@ -123,9 +123,14 @@ def read_card(model_directory: Path) -> str:
 
 
 def dispatch(predicting: Handler, recording: Handler) -> Handler:
-    """Return a handler that sends each event to its app, as the routes of the deployed API do."""
+    """Return a handler that sends each event to its app, as the routes of the deployed API do, and `GET /` to people's.
+
+    The address that a server prints is that of `/`: a browser that opens it finds the console.
+    """
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        if event["rawPath"] == "/" and event["requestContext"]["http"]["method"] == "GET":
+            return {"statusCode": 303, "headers": {"Location": "/console"}, "body": ""}
         first = event["rawPath"].split("/")[1:2]
         return (recording if set(first) & RECORDING else predicting)(event, context)
 

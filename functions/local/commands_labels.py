@@ -41,8 +41,13 @@ def grow_dataset(
     manifest = load_manifest(find_model(model, data_dir))
     place = parent or _youngest(manifest, data_dir)
     with _store(data_dir) as store:
-        accepted = ReviewQueue(store, manifest.category_names).accepted()
-        version = _grow(place, accepted, output or data_dir / GROWN, store.erased())
+        additions, erased = Version(place, describe(place)).additions(), store.erased()
+        known = {addition.review_id for addition in additions}
+        accepted = ReviewQueue(store, manifest.category_names).accepted(known=known)
+        if known and not accepted and not any(addition.ids & erased for addition in additions):
+            typer.echo(f"{place} has every accepted label already; nothing to add.")
+            return
+        version = _grow(place, accepted, output or data_dir / GROWN, erased)
         description = describe(version)
         taken = {addition.review_id for addition in Version(version, description).additions()}
         store.mark_labels(
@@ -73,11 +78,16 @@ def import_labels(
     model: Model = None,
     data_dir: DataDirectory = DATA,
 ) -> None:
-    """Bring in labels that were settled elsewhere; lines that cannot be trusted are listed with their reason."""
+    """Bring in labels that were settled elsewhere; lines that cannot be trusted are listed with their reason.
+
+    Exit status 1 if there were only such lines.
+    """
     categories = _categories(model, data_dir)
     with _store(data_dir) as store:
         imported = label_files.import_labels(store, categories, file, job)
     _tell(imported)
+    if imported.quarantined and not imported.trusted:
+        raise typer.Exit(1)
 
 
 @gold_app.command("add")

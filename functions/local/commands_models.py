@@ -80,7 +80,7 @@ def champion(data_dir: DataDirectory = DATA, as_json: AsJson = False) -> None:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
         return
     console = Console()
-    console.print(champion_lines(manifest.name, manifest.version, str(directory), pointer))
+    console.print(champion_lines(manifest.name, manifest.version, str(directory), pointer, events))
     if events:
         console.print()
         console.print(history_table(events))

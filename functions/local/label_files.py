@@ -42,6 +42,11 @@ class Imported:
     """Lines about a review that has a label already, or is in a labeling job."""
     quarantined: list[Quarantined] = field(default_factory=list)
 
+    @property
+    def trusted(self) -> int:
+        """How many lines were not put in quarantine."""
+        return self.settled + self.disputed + self.lone + self.closed
+
 
 def export_labels(store: Store, categories: Sequence[str], path: Path) -> int:
     """Write every label that has its review to `path`, which appears whole; return how many. Raises Refused."""

@@ -42,6 +42,11 @@ class Version:
     description: Description
 
     @property
+    def digest(self) -> str:
+        """The digest of the version itself."""
+        return self.description.digest
+
+    @property
     def parent_digest(self) -> str | None:
         """The digest of the version that it grew from."""
         parent = self.description.parent
@@ -95,18 +100,18 @@ class Lineage:
         return line
 
     def youngest(self, digest: str) -> Version | None:
-        """Return the version that last grew from the one of this digest, or that one itself."""
-        found, seen = self.version(digest), set[str]()
-        while found is not None:
-            seen.add(found.description.digest)
-            children = [each for each in self._children(found) if each.description.digest not in seen]
-            if not children:
-                break
-            found = max(children, key=_written)
-        return found
+        """Return the version that last grew from the one of this digest, or that one itself.
 
-    def _children(self, parent: Version) -> list[Version]:
-        return [each for each in self.versions if each.parent_digest == parent.description.digest]
+        The one of the digest need not be at hand: what grew from it has all that it had.
+        """
+        found, seen = self.version(digest), {digest}
+        while True:
+            children = [each for each in self.versions if each.parent_digest == digest and each.digest not in seen]
+            if not children:
+                return found
+            found = max(children, key=_written)
+            digest = found.digest
+            seen.add(digest)
 
 
 def _written(version: Version) -> float:

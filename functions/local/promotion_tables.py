@@ -39,15 +39,28 @@ def history_table(events: Sequence[Event]) -> Table:
     return table
 
 
-def champion_lines(name: str, version: str, directory: str, champion: Champion | None) -> RenderableType:
+def champion_lines(
+    name: str, version: str, directory: str, champion: Champion | None, events: Sequence[Event]
+) -> RenderableType:
     """Return which model is in use, since when, and what a rollback goes back to."""
-    since = "It came with Moderato; nothing was promoted." if champion is None else f"In use since {champion.promoted}"
+    since = printable(_since(champion, events))
     lines = [Text(printable(f"{name} {version}"), style="bold"), Text(since), Text(directory, style="dim")]
     if champion is not None:
         before = champion.previous
         called = "the model that came with Moderato" if before is None else printable(f"{before.name} {before.version}")
         lines.append(Text(f"`moderato rollback` goes back to {called}."))
     return Group(*lines)
+
+
+def _since(champion: Champion | None, events: Sequence[Event]) -> str:
+    origin = "It came with Moderato" if champion is None else f"Promoted {champion.promoted}"
+    changes = [event for event in events if event.kind != "compared"]
+    last = changes[-1] if changes else None
+    if last and last.kind == "rolled back" and last.sha256 == (champion.sha256 if champion else None):
+        return f"{origin}; in use again since {last.created}, by a rollback."
+    if champion is not None:
+        return f"In use since {champion.promoted}"
+    return f"{origin}; no promoted model is in use." if changes else f"{origin}; nothing was promoted."
 
 
 def _challenger(figure: Figure) -> Text:

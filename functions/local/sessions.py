@@ -21,9 +21,9 @@ from feedback.console_forms import Form, read_form
 from feedback.console_pages import redirect
 from feedback.console_security import refuse_foreign
 from feedback.console_site import Site
-from moderato.api import Caller, caller_of_token
+from moderato.api import LOCAL_CALLER, Caller, caller_of_token
 from moderato.clock import Clock, utc_now
-from moderato.errors import InvalidRequest
+from moderato.errors import InvalidRequest, NotSignedIn
 
 KEY_FILE = "session.key"
 COOKIE = "moderato_session"
@@ -56,8 +56,14 @@ class Sessions:
         return None if session is None else Caller(session.name, session.is_adjudicator)
 
     def caller(self, event: APIGatewayProxyEventV2) -> Caller:
-        """Return who calls the API: whoever is signed in, or else "local"."""
-        return self.identify(event) or caller_of_token(event)
+        """Return who calls the API: whoever is signed in, or "local" where no cookie says otherwise.
+
+        Raises NotSignedIn for a cookie that is not ours, or too old: whoever sends one means to be somebody.
+        """
+        session = self.identify(event)
+        if session is None and any(cookie.strip().startswith(f"{COOKIE}=") for cookie in event.cookies):
+            raise NotSignedIn(f"this session has ended; sign in again at {SIGN_IN_URL}, or send no {COOKIE} cookie")
+        return session or caller_of_token(event)
 
     def add_pages(self, site: Site) -> None:
         """Add the pages to sign in and out to the console."""
@@ -130,6 +136,8 @@ def read_name(form: Form) -> str:
     name = " ".join(unicodedata.normalize("NFC", form.one("name")).split())
     if not name or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
         raise InvalidRequest(f"A name has 1 to {MAX_NAME_CHARACTERS} printable characters.")
+    if name.casefold() == LOCAL_CALLER:
+        raise InvalidRequest(f'"{LOCAL_CALLER}" is whoever calls the API without signing in; choose another name.')
     return name
 
 

@@ -70,7 +70,12 @@ def accept(store: Store, labels: list[Label], rules: Rules, limit: int | None = 
 
 def unused_labels(store: Store) -> Iterator[Label]:
     """Yield the labels that no dataset has, the oldest first."""
-    return (label for label in pages(lambda cursor: store.list_labels(_PAGE, cursor)) if label.dataset is None)
+    return (label for label in all_labels(store) if label.dataset is None)
+
+
+def all_labels(store: Store) -> Iterator[Label]:
+    """Yield the labels of the store, the oldest first."""
+    return pages(lambda cursor: store.list_labels(_PAGE, cursor))
 
 
 def _with_origin(store: Store, labels: list[Label]) -> Iterator[Accepted]:

@@ -181,13 +181,16 @@ class ReviewQueue:
         self._gold.read()
         return loop.report(self._store, self._categories, self._gold.scores(), self._rules)
 
-    def accepted(self, limit: int | None = None) -> list[Accepted]:
+    def accepted(self, limit: int | None = None, known: Collection[str] | None = None) -> list[Accepted]:
         """Return the labels that are ready for a dataset, the oldest first, at most `limit`.
+
+        Ready are those that no dataset has, or, where `known` gives the reviews whose labels a dataset has, all but
+        these: a version that is gone, or of another line, keeps no label from it.
 
         Each is consolidated again first, without the annotators who are distrusted, or reported it, by now: what no
         longer stands is taken back, and its review waits again. No annotator's share is larger than the rules allow.
         """
-        return acceptance.accept(self._store, self._settlement.standing(), self._rules, limit)
+        return acceptance.accept(self._store, self._settlement.standing(known), self._rules, limit)
 
     def add_gold(self, text: str, labels: Sequence[str], decision: Decision | None = None) -> bool:
         """Add a test item whose right answer is `labels`; False when the text, or the decision, has a review already.

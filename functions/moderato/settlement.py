@@ -1,7 +1,7 @@
 """Settlement: each review has the status, and the label, that the answers to it come to."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from moderato import acceptance, loop
 from moderato.clock import Clock
@@ -64,8 +64,8 @@ class Settlement:
             for review_id in [answer.review_id for answer in answers if answer.labels is not None]:
                 self._revisit(review_id)
 
-    def standing(self) -> list[Label]:
-        """Return the labels that no dataset has and that still stand, the oldest first.
+    def standing(self, known: Collection[str] | None = None) -> list[Label]:
+        """Return the labels that still stand, the oldest first: those that no dataset has, or all but the `known`.
 
         Every review with enough answers is looked at again first, without the annotators who are distrusted, or
         reported it, by now: what no longer stands is taken back, and what was left behind by a crash is settled.
@@ -74,7 +74,17 @@ class Settlement:
         unused = [label.review_id for label in acceptance.unused_labels(self._store)]
         for review_id in dict.fromkeys((*unused, *self._answered_enough())):
             self._revisit(review_id)
-        return list(acceptance.unused_labels(self._store))
+        if known is None:
+            return list(acceptance.unused_labels(self._store))
+        others = (label for label in acceptance.all_labels(self._store) if label.review_id not in known)
+        return [label for label in others if label.dataset is None or self._would_stand(label)]
+
+    def _would_stand(self, label: Label) -> bool:
+        """Whether a label that a dataset has would come out the same today; it is not changed."""
+        if label.method == "groundtruth":
+            return True
+        today = self.consolidated(label.review_id)
+        return today.status is Status.SETTLED and today.values == label.values
 
     def _answered_enough(self) -> list[str]:
         counts = Counter(review_id for name in self._store.annotators() for review_id in self._answered_by(name))

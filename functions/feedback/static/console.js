@@ -38,7 +38,7 @@
   }
 
   function chosen() {
-    return [...form.querySelectorAll("fieldset input:checked")];
+    return [...form.querySelectorAll(".choice input:checked")];
   }
 
   function toggle(box) {
