@@ -10,7 +10,8 @@ TRAIN_PYTHON := $(TRAIN_VENV)/bin/python
 # optimum's exporter needs an older transformers than training: docs/decisions.md
 EXPORT_VENV := .venv-export
 MLFLOW_VENV := .venv-mlflow
-TRAINING := PYTHONPATH=functions:. $(TRAIN_PYTHON) -m training
+# The server's DATA_DIR is none of training's: what it reads is said by --data.
+TRAINING := env -u DATA_DIR PYTHONPATH=functions:. $(TRAIN_PYTHON) -m training
 PIP := -m pip --disable-pip-version-check install --quiet
 RECIPE ?= starter
 PORT ?= 8000
@@ -41,7 +42,7 @@ check: $(VENV)/.test ## Lint, check the format and the types
 	$(VENV)/bin/mypy
 
 train: $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Train a model by its recipe (RECIPE=, DATA_DIR=, DATASET=, PARENT=, SMOKE=1, SEEDS=3, ...)
-	$(TRAINING) $(if $(SEEDS),seeds,run) $(RECIPE) $(if $(wildcard $(TRAIN_DATA)),--data $(TRAIN_DATA)) $(if $(SMOKE),--smoke) $(if $(SEEDS),--count $(SEEDS)) \
+	$(TRAINING) $(if $(SEEDS),seeds,run) $(RECIPE) $(if $(and $(DATASET),$(if $(wildcard $(TRAIN_DATA)),,missing)),,--data $(TRAIN_DATA)) $(if $(SMOKE),--smoke) $(if $(SEEDS),--count $(SEEDS)) \
 	  $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(PROFILE),--profile) $(if $(DATASET),--dataset $(DATASET)) $(if $(PARENT),--parent $(PARENT))
 
 export-environment: $(EXPORT_VENV)/.export

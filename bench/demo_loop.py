@@ -172,6 +172,7 @@ def _moderato(*arguments: str, may_refuse: bool = False) -> int:
 
 def _run(*command: str, may_refuse: bool = False) -> int:
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'functions'}:{ROOT}"}
+    environment.pop("DATA_DIR", None)  # every command is told its folder
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     if status and not may_refuse:
         sys.exit(f"`{' '.join(command[1:4])}` ended with status {status}")
