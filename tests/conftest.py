@@ -9,9 +9,11 @@ import pytest
 
 from moderato.policy import default_policy
 from moderato.retention import Keep, Retention
+from moderato.review_queue import ReviewQueue
 from moderato.scorer import Scorer
 from moderato.sqlite import SqliteStore
 from predict.app import create_app
+from tests.queues import CATEGORIES, Time
 from tests.records import logger_to
 
 STARTER = Path(__file__).parents[1] / "models" / "starter"
@@ -35,6 +37,18 @@ def logs() -> StringIO:
 def store(tmp_path: Path) -> SqliteStore:
     """An empty store."""
     return SqliteStore(tmp_path / "store.sqlite3")
+
+
+@pytest.fixture
+def clock() -> Time:
+    """A clock for stores and queues, which starts at noon."""
+    return Time()
+
+
+@pytest.fixture
+def queue(store: SqliteStore, clock: Time) -> ReviewQueue:
+    """The review queue of the test's store."""
+    return ReviewQueue(store, CATEGORIES, clock)
 
 
 @pytest.fixture

@@ -15,23 +15,11 @@ from tests.records import feedback
 
 
 @pytest.fixture
-def clock() -> Time:
-    """Start at noon."""
-    return Time()
-
-
-@pytest.fixture
 def store(tmp_path: Path, clock: Time) -> Iterator[SqliteStore]:
     """Open an empty store."""
     store = SqliteStore(tmp_path / "moderato.db", clock)
     yield store
     store.close()
-
-
-@pytest.fixture
-def queue(store: SqliteStore, clock: Time) -> ReviewQueue:
-    """Open its queue."""
-    return ReviewQueue(store, CATEGORIES, clock)
 
 
 def test_accepted_labels_come_with_review_and_feedback(store: SqliteStore, queue: ReviewQueue) -> None:

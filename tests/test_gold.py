@@ -17,23 +17,11 @@ from tests.records import decision
 
 
 @pytest.fixture
-def clock() -> Time:
-    """Start at noon."""
-    return Time()
-
-
-@pytest.fixture
 def store(tmp_path: Path, clock: Time) -> Iterator[SqliteStore]:
     """Open an empty store."""
     store = SqliteStore(tmp_path / "moderato.db", clock)
     yield store
     store.close()
-
-
-@pytest.fixture
-def queue(store: SqliteStore, clock: Time) -> ReviewQueue:
-    """Open its queue."""
-    return ReviewQueue(store, CATEGORIES, clock)
 
 
 def test_about_one_offer_in_ten_is_gold_and_each_item_comes_once(store: SqliteStore, queue: ReviewQueue) -> None:

@@ -9,13 +9,7 @@ import pytest
 from moderato.review_queue import ReviewQueue
 from moderato.reviews import ReviewReason, Status
 from moderato.sqlite import SqliteStore
-from tests.queues import CATEGORIES, Time, add, add_gold, dispute, settle
-
-
-@pytest.fixture
-def clock() -> Time:
-    """Start at noon."""
-    return Time()
+from tests.queues import Time, add, add_gold, dispute, settle
 
 
 @pytest.fixture
@@ -24,12 +18,6 @@ def store(tmp_path: Path, clock: Time) -> Iterator[SqliteStore]:
     store = SqliteStore(tmp_path / "moderato.db", clock)
     yield store
     store.close()
-
-
-@pytest.fixture
-def queue(store: SqliteStore, clock: Time) -> ReviewQueue:
-    """Open its queue."""
-    return ReviewQueue(store, CATEGORIES, clock)
 
 
 def test_progress_counts_answers_skips_and_today(store: SqliteStore, queue: ReviewQueue, clock: Time) -> None:

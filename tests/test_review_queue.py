@@ -11,14 +11,8 @@ from moderato.policy import Action, Reason
 from moderato.review_queue import Filters, ReviewQueue
 from moderato.reviews import Label, ReviewReason, Status
 from moderato.sqlite import SqliteStore
-from tests.queues import ANY, CATEGORIES, Time, add, dispute, offered, report, settle
+from tests.queues import ANY, Time, add, dispute, offered, report, settle
 from tests.records import feedback
-
-
-@pytest.fixture
-def clock() -> Time:
-    """Start at noon."""
-    return Time()
 
 
 @pytest.fixture
@@ -27,12 +21,6 @@ def store(tmp_path: Path, clock: Time) -> Iterator[SqliteStore]:
     store = SqliteStore(tmp_path / "moderato.db", clock)
     yield store
     store.close()
-
-
-@pytest.fixture
-def queue(store: SqliteStore, clock: Time) -> ReviewQueue:
-    """Open its queue."""
-    return ReviewQueue(store, CATEGORIES, clock)
 
 
 def test_the_oldest_disagreement_comes_first_then_the_uncertain_then_the_sample(

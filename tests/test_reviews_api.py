@@ -24,23 +24,11 @@ MARKER = "xylophonequokka"
 
 
 @pytest.fixture
-def clock() -> Time:
-    """Start at noon."""
-    return Time()
-
-
-@pytest.fixture
 def store(tmp_path: Path, clock: Time) -> Iterator[SqliteStore]:
     """Open an empty store."""
     store = SqliteStore(tmp_path / "moderato.db", clock)
     yield store
     store.close()
-
-
-@pytest.fixture
-def queue(store: SqliteStore, clock: Time) -> ReviewQueue:
-    """Open the queue that the app has, too."""
-    return ReviewQueue(store, CATEGORIES, clock)
 
 
 @pytest.fixture

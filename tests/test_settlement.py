@@ -8,7 +8,7 @@ import pytest
 from moderato.review_queue import ReviewQueue
 from moderato.reviews import Annotation, Label, Status
 from moderato.sqlite import SqliteStore
-from tests.queues import CATEGORIES, Time, add, add_gold, dispute, report, settle
+from tests.queues import Time, add, add_gold, dispute, report, settle
 
 
 class RacingStore(SqliteStore):
@@ -25,23 +25,11 @@ class RacingStore(SqliteStore):
 
 
 @pytest.fixture
-def clock() -> Time:
-    """Start at noon."""
-    return Time()
-
-
-@pytest.fixture
 def store(tmp_path: Path, clock: Time) -> Iterator[RacingStore]:
     """Open an empty store."""
     store = RacingStore(tmp_path / "moderato.db", clock)
     yield store
     store.close()
-
-
-@pytest.fixture
-def queue(store: SqliteStore, clock: Time) -> ReviewQueue:
-    """Open its queue."""
-    return ReviewQueue(store, CATEGORIES, clock)
 
 
 def answer(store: SqliteStore, review_id: str, annotator: str, *labels: str) -> None:
