@@ -21,15 +21,17 @@ JSON_BODY = {"content-type": "application/json"}
 class ServerProcess:
     """A real `moderato serve` process on a free port; it may die and start again on the same data folder."""
 
-    def __init__(self, data_directory: Path) -> None:
-        """Start the server and wait until it listens."""
+    def __init__(self, data_directory: Path, *options: str) -> None:
+        """Start the server, with more options of the command, and wait until it listens."""
         self._data_directory = data_directory
+        self._options = options
         self._is_up = threading.Event()
         self.start()
 
     def start(self) -> None:
         """Start the process; return when it says that it listens."""
         command = [sys.executable, "-m", "local", "serve", "--port", "0", "--data-dir", str(self._data_directory)]
+        command += self._options
         environment = os.environ | {"PYTHONPATH": str(ROOT / "functions")}
         self.process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None  # noqa: S101  # for the type checker: it is a pipe

@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from moderato.access import Identity, Refusal, Scope, context_of
+
 
 def event(
     method: str,
@@ -17,15 +19,18 @@ def event(
     is_base64: bool = False,
     query: Mapping[str, str] | None = None,
     groups: Sequence[str] = (),
+    scopes: Sequence[str] = tuple(Scope),
+    refusal: Refusal | None = None,
 ) -> dict[str, Any]:
     """Return the event of one request; a `body` that is not a string is sent as JSON.
 
-    `subject` and `groups` are the token's.
+    `subject`, `scopes` and `groups` are of whom the authorizer found, `refusal` is why it found nobody; without any of
+    them no authorizer stands before the API.
     """
     given = {} if body is None else {"body": body if isinstance(body, str) else json.dumps(body)}
     defaults = {} if body is None else {"content-type": "application/json"}
-    claims = {"sub": subject, **({"cognito:groups": f"[{' '.join(groups)}]"} if groups else {})}
-    authorizer = {} if subject is None else {"authorizer": {"jwt": {"claims": claims, "scopes": []}}}
+    found = refusal or (Identity(subject, frozenset(scopes), frozenset(groups)) if subject is not None else None)
+    authorizer = {} if found is None else {"authorizer": {"lambda": context_of(found)}}
     return {
         "version": "2.0",
         "routeKey": "$default",

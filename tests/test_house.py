@@ -15,7 +15,8 @@ ALL_MODULES = [
     *MODULES,
     *sorted(path for name in ("training", "tests", "bench") for path in (ROOT / name).rglob("*.py")),
 ]
-ABOVE_MODERATO = {"predict", "feedback", "labeling", "authorizer", "local", "training", "bench", "tests"}
+ROOMS = {"predict", "feedback", "labeling", "authorizer", "rollout"}
+ABOVE_MODERATO = {*ROOMS, "local", "training", "bench", "tests"}
 RUNTIMES = {"onnxruntime", "tokenizers"}
 TRAINING_ONLY = {
     "torch", "transformers", "sagemaker", "accelerate", "onnx", "onnxscript", "optimum", "sklearn", "scipy",
@@ -24,6 +25,8 @@ TRAINING_ONLY = {
 AWS_CLIENTS = {"boto3", "botocore", "aiobotocore", "s3transfer"}
 THE_WAY_TO_TRAINING = "local/checkout.py"
 """The one module of what is served that imports training, inside its functions: for commands run in a clone."""
+THE_WAY_TO_AWS = "local/aws.py"
+"""The one module of a laptop that imports an AWS client, inside its functions: for commands on a deployment."""
 NOT_SERVED = {"torch", "transformers", "sagemaker", "pydantic", "boto3", "huggingface-hub"}
 
 
@@ -101,7 +104,7 @@ def test_moderato_imports_nobody_above_it() -> None:
     assert wrong == {}
 
 
-@pytest.mark.parametrize("room", ["predict", "feedback", "labeling"])
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_a_function_imports_no_other_function(room: str) -> None:
     others = ABOVE_MODERATO - {room}
     wrong = {str(path): found for path in modules_of(room) if (found := imported(path.read_text()) & others)}
@@ -110,6 +113,21 @@ def test_a_function_imports_no_other_function(room: str) -> None:
 
 def test_only_the_scorer_imports_the_runtime() -> None:
     assert importers_of(RUNTIMES) == {"moderato/scorer.py"}
+
+
+def test_only_the_authorizer_verifies_tokens() -> None:
+    assert importers_of({"jwt", "cryptography"}) == {"authorizer/signing_keys.py", "authorizer/tokens.py"}
+
+
+@pytest.mark.parametrize("room", ["predict", "feedback"])
+def test_what_is_deployed_stands_behind_the_guard(room: str) -> None:
+    calls = [
+        node for node in ast.walk(ast.parse((FUNCTIONS / room / "main.py").read_text())) if isinstance(node, ast.Call)
+    ]
+    (made,) = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "create_app"]
+    arguments = {argument.arg: ast.unparse(argument.value) for argument in made.keywords}
+    assert arguments["guard"] == "require_access"
+    assert arguments.get("identify", "caller_of_authorizer") == "caller_of_authorizer"
 
 
 def test_nothing_that_is_served_imports_what_trains() -> None:
@@ -130,8 +148,9 @@ def test_pages_are_rendered_by_the_console_alone() -> None:
     assert importers_of({"jinja2"})
 
 
-def test_only_main_modules_import_an_aws_client() -> None:
-    assert {name for name in importers_of(AWS_CLIENTS) if not name.endswith("/main.py")} == set()
+def test_only_main_modules_import_an_aws_client_and_the_laptop_one_only_when_a_command_asks_for_it() -> None:
+    assert {name for name in importers_of(AWS_CLIENTS) if not name.endswith("/main.py")} <= {THE_WAY_TO_AWS}
+    assert imported_at_once((FUNCTIONS / THE_WAY_TO_AWS).read_text()) & AWS_CLIENTS == set()
 
 
 def test_only_main_modules_and_the_laptop_read_the_environment() -> None:
@@ -159,11 +178,12 @@ def test_the_served_environment_has_no_training_library_and_no_aws_client() -> N
 
 
 def test_every_locked_package_has_its_digest() -> None:
-    for name in ("serve", "build", "test"):
+    for name in ("serve", "build", "test", "scan", "deploy", "emulator", "predict", "light", "images"):
         text = (ROOT / "requirements" / f"{name}.txt").read_text()
-        assert (
-            len(re.findall(r"^[a-z0-9_.-]+==[^\n]*\\\n +--hash=sha256:", text, re.MULTILINE)) == len(locked(name)) > 0
-        )
+        # A package may be there twice, for different versions of Python.
+        packages = re.findall(r"^[a-z0-9_.-]+==", text, re.MULTILINE)
+        digests = re.findall(r"^[a-z0-9_.-]+==[^\n]*\\\n +--hash=sha256:", text, re.MULTILINE)
+        assert len(digests) == len(packages) > 0
         assert "index-url" not in text
 
 
@@ -171,6 +191,7 @@ def test_the_package_depends_on_the_locked_versions() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     direct = dict(dependency.split("==") for dependency in project["dependencies"])
     assert direct == {name: version for name, version in locked("serve").items() if name in direct}
+    assert project["optional-dependencies"] == {"aws": [f"boto3=={locked('test')['boto3']}"]}
 
 
 def locked(name: str) -> dict[str, str]:

@@ -4,6 +4,8 @@ import copy
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from labeling.app import create_app
+from labeling.app import create_app, create_queue_app
 from labeling.settings import Settings
 from moderato.errors import UnknownReview
 from moderato.groundtruth_jobs import Task
@@ -23,6 +25,7 @@ from moderato.objects import FolderObjects
 from moderato.reviews import Annotation, Review, ReviewReason, Status, review_of
 from moderato.sqlite import SqliteStore
 from moderato.store import BatchStatus, Store
+from moderato.telemetry import Unit
 from tests import records
 from tests.labeling_service import LabelingService, annotated, arn, state_change, worker_response
 from tests.records import logger_to
@@ -52,7 +55,7 @@ class Killer:
     Dying at a read is the same as dying just before the next write.
     """
 
-    READS = ("get", "list", "lines", "keys", "exists", "describe", "annotations", "feedback")
+    READS = ("get", "list", "count", "lines", "keys", "exists", "describe", "annotations", "feedback")
 
     def __init__(self, step: int | None = None) -> None:
         self.step = step
@@ -115,6 +118,7 @@ class World:
     settings: Settings = SETTINGS
     logs: StringIO = field(default_factory=StringIO)
     counts: Counter[str] = field(default_factory=Counter)
+    measured: list[tuple[str, float, str]] = field(default_factory=list)
     seconds: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -136,10 +140,22 @@ class World:
             categories=CATEGORIES,
             settings=self.settings,
             logger=logger_to(self.logs),
+            measure=self.measure,
             clock=self.clock,
             count=lambda name: self.counts.update([name]),
         )
         handler(event, records_context())
+
+    def send_without_ground_truth(self, event: dict[str, Any]) -> None:
+        """Let the function handle an event where the console alone labels."""
+        handler = create_queue_app(
+            self.store, logger_to(self.logs), self.measure, self.clock, lambda name: self.counts.update([name])
+        )
+        handler(event, records_context())
+
+    def measure(self, name: str, value: float, unit: Unit) -> None:
+        """Note what was measured."""
+        self.measured.append((name, value, unit.value))
 
     def add(self, number: int, text: str | None = None, created: datetime = NOON) -> str:
         """Queue a review, and return its id."""
@@ -680,3 +696,90 @@ def test_no_text_gets_into_the_logs(tmp_path: Path) -> None:
     complete(world, unanimous(world, "insult"))
     assert "labeling_job_completed" in world.logs.getvalue()
     assert "secret" not in world.logs.getvalue()
+
+
+def test_each_scheduled_event_measures_the_queue_before_anything_else(tmp_path: Path, make_store: MakeStore) -> None:
+    world = World(tmp_path, make_store, seconds=itertools.repeat(0))
+    world.add(1, created=NOON - timedelta(minutes=5))
+    world.add(2, created=NOON - timedelta(hours=2))
+    world.add(3)
+    world.send(SCHEDULE)
+    assert world.measured == [("reviews_waiting", 3, "Count"), ("oldest_review_seconds", 7200, "Seconds")]
+    world.measured.clear()
+    world.send(SCHEDULE)  # all of them are in a job
+    assert world.measured == [("reviews_waiting", 0, "Count"), ("oldest_review_seconds", 0, "Seconds")]
+
+
+def test_the_queue_is_measured_though_labeling_fails(world: World) -> None:
+    world.settings = replace(SETTINGS, task=replace(TASK, role="a-role-that-is-no-arn"))
+    with pytest.raises(world.service.exceptions.ClientError):
+        world.send(SCHEDULE)
+    assert [name for name, _, _ in world.measured] == ["reviews_waiting", "oldest_review_seconds"]
+
+
+def test_the_end_of_a_job_measures_nothing(started: World) -> None:
+    started.measured.clear()
+    complete(started, unanimous(started, "insult"))
+    assert started.measured == []
+
+
+def test_without_ground_truth_the_queue_is_measured_and_reviews_wait_for_the_console(world: World) -> None:
+    world.seconds = itertools.repeat(60)
+    world.send_without_ground_truth(SCHEDULE)
+    assert world.measured == [("reviews_waiting", 4, "Count"), ("oldest_review_seconds", 60, "Seconds")]
+    assert world.service.jobs == {}
+    assert set(world.statuses().values()) == {Status.WAITING}
+
+
+def test_a_review_that_was_made_by_a_clock_ahead_has_waited_for_no_time(world: World) -> None:
+    world.add(9, created=NOON - timedelta(days=1))
+    world.store.move_review("r_009", Status.WAITING, Status.DISPUTED)  # which waits for an adjudicator, not here
+    world.seconds = itertools.repeat(-30)
+    world.send_without_ground_truth(SCHEDULE)
+    assert world.measured == [("reviews_waiting", 4, "Count"), ("oldest_review_seconds", 0, "Seconds")]
+
+
+def test_without_ground_truth_the_end_of_a_job_is_no_event_that_is_known(world: World) -> None:
+    world.send_without_ground_truth(state_change("moderato-1", "Completed"))
+    assert world.counts == {"unknown_event": 1}
+    assert world.measured == []
+
+
+_MAIN = """
+import boto3
+from moto import mock_aws
+from moderato.dynamodb import table_definition
+with mock_aws():
+    boto3.client("dynamodb").create_table(**table_definition("a-table"))
+    from labeling.main import handler
+    handler({"detail-type": "Scheduled Event"}, None)
+    handler({"detail-type": "SageMaker Ground Truth Labeling Job State Change"}, None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("workteam", "role", "end_of_a_job"), [("", "", "unknown_event"), (TASK.workteam, TASK.role, "job_event_ignored")]
+)
+def test_the_function_on_lambda_follows_jobs_for_a_workteam_and_else_measures_alone(
+    workteam: str, role: str, end_of_a_job: str
+) -> None:
+    root = Path(__file__).parents[1]
+    environment = {
+        "PYTHONPATH": str(root / "functions"), "MODEL_DIR": str(root / "models" / "starter"), "TABLE": "a-table",
+        "STACK": "moderato-dev", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
+        "LABELING_WORKTEAM": workteam, "LABELING_KEY": "", "LABELING_BUCKET": "a-bucket", "LABELING_ROLE": role,
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", _MAIN], env=environment, check=True, capture_output=True, text=True)
+    *metrics, logged, _counted = (json.loads(line) for line in done.stdout.splitlines())
+    assert [(line["service"], line.get("reviews_waiting"), line.get("oldest_review_seconds")) for line in metrics] == [
+        ("labeling", [0.0], None), ("labeling", None, [0.0]),
+    ]  # fmt: skip
+    assert metrics[1]["_aws"]["CloudWatchMetrics"] == [
+        {
+            "Namespace": "Moderato",
+            "Dimensions": [["service", "stack"]],
+            "Metrics": [{"Name": "oldest_review_seconds", "Unit": "Seconds"}],
+        }
+    ]
+    assert logged["message"] == end_of_a_job

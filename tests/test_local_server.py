@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,13 +26,16 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 @contextmanager
-def serving(handler: Handler, logs: StringIO | None = None) -> Iterator[int]:
-    """Serve a handler in a thread; give the port."""
+def serving(
+    handler: Handler, logs: StringIO | None = None, *, is_public: bool = False, certificate: Path | None = None
+) -> Iterator[int]:
+    """Serve a handler in a thread, over TLS with a `certificate` and its key; give the port."""
     listener = listen("127.0.0.1", 0)
     with ThreadPoolExecutor(2) as executor:
         # A name of its own: powertools keeps one logger a service, with the stream that it had first.
         logger = make_logger(f"test-{listener.getsockname()[1]}", logs or StringIO())
-        server = create_server(create_application(handler, executor, logger))
+        server = create_server(create_application(handler, executor, logger, is_public=is_public))
+        server.config.ssl_keyfile = server.config.ssl_certfile = certificate and str(certificate)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
@@ -195,6 +199,11 @@ def test_another_host_is_not_served_here(echo_port: int, host: str) -> None:
     problem = json.loads(body)
     assert (problem["status"], problem["title"]) == (421, "Misdirected request")
     assert "evil" not in body.decode()
+
+
+def test_a_public_server_answers_under_any_name() -> None:
+    with serving(echo, is_public=True) as port:
+        assert raw(port, b"GET / HTTP/1.1\r\nhost: api.test\r\nconnection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_client_of_http_1_0_need_not_name_a_host(echo_port: int) -> None:

@@ -122,6 +122,15 @@ def test_without_a_session_the_console_asks_to_sign_in(app: Handler) -> None:
     assert page.all("nav") == []
 
 
+def test_whoever_signs_in_sees_the_page_that_they_asked_for(app: Handler) -> None:
+    asked = "/console/decisions/d_1?notice=erased"
+    page = get(app, get(app, asked).location.replace("%2F", "/").replace("%3F", "?").replace("%3D", "=")).page
+    [field] = page.all("input", name="page")
+    assert field["value"] == asked
+    assert sign_in(app, {"name": "mia", "page": asked}).location == asked
+    assert sign_in(app, {"name": "mia", "page": "https://evil.test/console/reviews"}).location == "/console/reviews"
+
+
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     token = open_sessions(tmp_path).token(Caller("mia"))
     event = event_with(f"moderato_session={token}")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from moderato.errors import BrokenPolicy
 from moderato.policy import Policy, Threshold
 from moderato.retention import Keep, Retention
 from moderato.reviews import ReviewReason, Status
@@ -230,3 +231,18 @@ def test_the_pages_about_the_model_answer(moderation: App, scorer: Scorer) -> No
 def test_an_unknown_route_and_a_wrong_method_are_told_apart(moderation: App) -> None:
     assert send(moderation, "GET", "/nothing")[0] == 404
     assert send(moderation, "GET", "/moderate")[0] == 405
+
+
+def test_a_policy_that_names_a_category_the_model_does_not_score_is_refused_at_start(
+    scorer: Scorer, store: SqliteStore
+) -> None:
+    policies = {
+        "default": Policy("default", 1, {"toxicity": Threshold(0.5, None)}),
+        "forum": Policy("forum", 7, {"insult": Threshold(0.5, None), "spam": Threshold(0.5, 0.9)}),
+    }
+    with pytest.raises(BrokenPolicy) as refused:
+        create_app(scorer, "", policies, store, Retention(Keep.NONE, 0.0, lambda: 1.0), logger_to(StringIO()))
+    assert str(refused.value) == (
+        "policy forum version 7 has thresholds for spam, but the model's categories are "
+        "toxicity, severe_toxicity, identity_attack, insult, profanity, threat"
+    )

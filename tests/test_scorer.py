@@ -64,6 +64,17 @@ def test_windows_cover_a_long_text_and_overlap(scorer: Scorer) -> None:
     assert all(later.start < earlier.end for earlier, later in itertools.pairwise(windows))
 
 
+@pytest.mark.parametrize(("tokens", "overlap"), [(7_999, 64), (8_000, 64), (8_001, 16)])
+def test_a_text_of_very_many_tokens_is_covered_by_windows_that_overlap_less(
+    scorer: Scorer, tokens: int, overlap: int
+) -> None:
+    text = "!" * tokens
+    windows = scorer.score(text).windows
+    assert (windows[0].start, windows[-1].end) == (0, tokens)
+    # The last window ends with the text, so that it may overlap more.
+    assert {earlier.end - later.start for earlier, later in itertools.pairwise(windows[:-1])} == {overlap}
+
+
 def test_a_disguised_insult_scores_like_a_plain_one(scorer: Scorer) -> None:
     plain = scorer.score("you are an idiot").scores["insult"]
     for disguised in ("you are an 1d10t", "yоu аre аn іdіоt", "you are an i d i o t", "you are an id\u200biot"):

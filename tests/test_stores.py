@@ -335,6 +335,7 @@ def test_every_status_is_counted(store: Store) -> None:
     assert store.count_reviews() == {
         Status.WAITING: 2, Status.LABELING: 0, Status.DISPUTED: 1, Status.SETTLED: 0, Status.GOLD: 1,
     }  # fmt: skip
+    assert store.count_reviews(Status.WAITING, Status.SETTLED) == {Status.WAITING: 2, Status.SETTLED: 0}
 
 
 def test_a_review_moves_from_the_expected_status_only(store: Store) -> None:

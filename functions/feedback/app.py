@@ -16,7 +16,8 @@ from feedback.console import Console, register
 from feedback.loop import add_loop_routes
 from feedback.records import add_record_routes
 from feedback.reviews import add_answer_routes, add_queue_routes
-from moderato.api import Identify, Resolver, caller_of_token, create_resolver, parse, respond
+from moderato.access import caller_or_local
+from moderato.api import Guard, Identify, Resolver, create_resolver, open_to_all, parse, respond
 from moderato.clock import KEEP_DAYS, Clock, expiry, utc_now
 from moderato.contracts import FeedbackRequest, FeedbackResponse
 from moderato.decisions import Decision, Feedback
@@ -37,16 +38,17 @@ def create_app(
     logger: Logger,
     clock: Clock = utc_now,
     count: Count = ignore,
-    identify: Identify = caller_of_token,
+    identify: Identify = caller_or_local,
     console: Console | None = None,
     keep_days: int = KEEP_DAYS,
+    guard: Guard = open_to_all,
 ) -> Handler:
     """Return the Lambda handler of feedback, decisions and reviews.
 
     `categories` are those that labels may name. What is recorded is kept for `keep_days`, or as long as the decision
-    that it is about. Without a `console` there are no pages, only the API.
+    that it is about. Without a `console` there are no pages, only the API. `guard` sees each request first.
     """
-    resolver = create_resolver(logger)
+    resolver = create_resolver(logger, guard, count)
     queue = ReviewQueue(store, categories, clock, keep_days=keep_days)
     _add_feedback_route(resolver, store, categories, identify, logger, clock, count, keep_days)
     add_record_routes(resolver, store, identify, logger, count)

@@ -36,9 +36,9 @@ class Console:
     identify: MaybeCaller | None = None
     """Who is signed in to the console; None = as for the API."""
     sign_in_url: str | None = None
-    """Where people without a session are sent; None = they are answered 401."""
+    """Where people without a session are sent, with the page that they asked for; None = they are answered 401."""
     add_pages: Callable[[Site], None] | None = None
-    """Adds pages of whoever serves the console: on a laptop those to sign in and out."""
+    """Adds pages of whoever serves the console: those to sign in and out."""
 
 
 def register(

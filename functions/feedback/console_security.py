@@ -1,5 +1,6 @@
-"""What keeps the console safe: the headers of its pages, and the refusal of forms that other sites send."""
+"""What keeps the console safe: the headers of its pages, the refusal of foreign forms, and of foreign addresses."""
 
+import re
 from urllib.parse import urlsplit
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
@@ -18,6 +19,22 @@ PAGE_HEADERS = {
     "Cache-Control": "no-store",
 }
 """Of every page: nothing from another host or from the page itself is run, and nothing is kept."""
+
+
+FIRST_PAGE = "/console/reviews"
+"""Where people are who asked for no page of their own."""
+
+# Not those of the sign-in itself, which would lead round in circles.
+_PAGE = re.compile(r"/console/(?!sign)[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*(?:\?[A-Za-z0-9_.~%&=+-]*)?")
+_MAX_PAGE_CHARACTERS = 512
+
+
+def page_after_sign_in(address: str) -> str:
+    """Return the address, if it is that of a page of the console, and else that of its first page.
+
+    Addresses come with links that anybody can make, and a redirect must not lead to another site.
+    """
+    return address if len(address) <= _MAX_PAGE_CHARACTERS and _PAGE.fullmatch(address) else FIRST_PAGE
 
 
 def refuse_foreign(event: APIGatewayProxyEventV2) -> None:

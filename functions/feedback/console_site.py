@@ -9,12 +9,12 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from feedback.console_forms import Form, read_form
 from feedback.console_pages import Pages, redirect
-from feedback.console_security import refuse_foreign
+from feedback.console_security import FIRST_PAGE, page_after_sign_in, refuse_foreign
 from moderato.api import Caller, Resolver
-from moderato.errors import NotSignedIn, RequestError
+from moderato.errors import BadCredential, Forbidden, NotSignedIn, RequestError
 
 MaybeCaller = Callable[[APIGatewayProxyEventV2], Caller | None]
-"""Tells who is signed in; None, or NotSignedIn raised, where nobody is."""
+"""Tells who is signed in; None, or NotSignedIn raised, where nobody is, and Forbidden where it is somebody else."""
 
 NOTICES = {
     "saved": "Answer saved.",
@@ -25,6 +25,21 @@ NOTICES = {
     "erased": "Erased for good, with its feedback, review and label.",
 }
 """What a page says of the form that led to it; addresses carry the key, and never words of their own."""
+
+
+class SessionEnded(BadCredential):
+    """What signed somebody in is not accepted, or not any more: they read so, and sign in again."""
+
+    title = "Session ended"
+    slug = "session-ended"
+
+
+class Outsider(Forbidden):
+    """Somebody is signed in, and the console is not for them: they may sign out, and in as somebody else."""
+
+    title = "No access to the console"
+    slug = "no-access"
+
 
 Route = Callable[..., Response[str]]
 """Answers a visit; the ids in its path come as keyword arguments."""
@@ -79,6 +94,20 @@ class Site:
         """Add a route for anybody, signed in or not; it gets the event."""
         return lambda route: self._add(method, path, lambda event, ids: route(event, **ids))
 
+    def refuse(self, event: APIGatewayProxyEventV2, error: RequestError) -> Response[str]:
+        """Return the page that says what is wrong."""
+        self.logger.info("refused", extra={"status": error.status, "problem": error.slug})
+        answer = self.pages.render(
+            "error.html",
+            self._known(event),
+            error.status,
+            error=error,
+            is_outsider=isinstance(error, Outsider),
+            page_parameters=_page_parameters(event),
+        )
+        answer.headers |= error.headers
+        return answer
+
     def _add(
         self, method: str, path: str, answer: Callable[[APIGatewayProxyEventV2, dict[str, str]], Response[str]]
     ) -> Route:
@@ -86,26 +115,48 @@ class Site:
             event = self.resolver.current_event
             try:
                 return answer(event, ids)
+            except BadCredential as error:
+                # Not sent to sign in: who is let in there and refused here would go round in circles.
+                return self.refuse(event, error)
             except NotSignedIn as error:
-                return self._refuse(event, error) if self.sign_in_url is None else redirect(self.sign_in_url)
+                return self._ask_to_sign_in(event, error)
             except RequestError as error:
-                return self._refuse(event, error)
+                return self.refuse(event, error)
 
         self.resolver.route(path, method)(route)
         return route
 
+    def _ask_to_sign_in(self, event: APIGatewayProxyEventV2, error: NotSignedIn) -> Response[str]:
+        if self.sign_in_url is None:
+            return self.refuse(event, error)
+        if event.request_context.http.method != "GET":
+            lost = "You are not signed in, or not any more, so nothing was saved. Sign in, and send the form again."
+            return self.refuse(event, NotSignedIn(lost))
+        return redirect(self.sign_in_url, _page_parameters(event))
+
     def _visit(self, event: APIGatewayProxyEventV2) -> Visit:
-        caller = self._caller(event)
+        try:
+            caller = self.identify(event)
+        except BadCredential:
+            raise
+        except NotSignedIn:
+            caller = None
         if caller is None:
             raise NotSignedIn("Nobody is signed in, and the console is for moderators and annotators.")
         return Visit(event, caller)
 
-    def _caller(self, event: APIGatewayProxyEventV2) -> Caller | None:
+    def _known(self, event: APIGatewayProxyEventV2) -> Caller | None:
         try:
             return self.identify(event)
-        except NotSignedIn:
+        except (NotSignedIn, Forbidden):
             return None
 
-    def _refuse(self, event: APIGatewayProxyEventV2, error: RequestError) -> Response[str]:
-        self.logger.info("refused", extra={"status": error.status, "problem": error.slug})
-        return self.pages.render("error.html", self._caller(event), error.status, error=error)
+
+def _page_parameters(event: APIGatewayProxyEventV2) -> dict[str, str]:
+    """Return what tells the sign-in where to lead, empty where that is the first page."""
+    if event.request_context.http.method != "GET":
+        return {}
+    # A key stays behind: beside a session it would be one credential too many, and in links others may read it.
+    query = "" if "key" in event.query_string_parameters else event.raw_query_string
+    page = page_after_sign_in(f"{event.path}?{query}" if query else event.path)
+    return {} if page == FIRST_PAGE else {"page": page}

@@ -1,4 +1,4 @@
-"""Labeling on events: a schedule starts jobs, and the end of a job brings in what its annotators answered."""
+"""Labeling on events: a schedule measures the queue and starts jobs, the end of a job brings in its answers."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from labeling.jobs import JobStarter
 from labeling.parts import Parts
 from labeling.progress import JobWatcher
+from labeling.queue import measure_queue
 from labeling.service import SageMaker
 from labeling.settings import Settings
 from moderato.clock import Clock, utc_now
@@ -17,7 +18,7 @@ from moderato.consolidation import Rules
 from moderato.groundtruth_jobs import MAX_REVIEWS, label_names
 from moderato.objects import ObjectStore
 from moderato.store import Store
-from moderato.telemetry import Count, ignore
+from moderato.telemetry import Count, Measure, ignore
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
@@ -35,6 +36,7 @@ def create_app(
     categories: Sequence[str],
     settings: Settings,
     logger: Logger,
+    measure: Measure,
     clock: Clock = utc_now,
     count: Count = ignore,
 ) -> Handler:
@@ -50,13 +52,29 @@ def create_app(
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda passes both
         kind = event.get("detail-type")
         if kind in START_EVENTS:
+            # First of all: that reviews wait is seen also when labeling fails.
+            measure_queue(store, measure, clock)
             watcher.look_at_all()
             starter.start()
         elif kind == JOB_EVENT:
             watcher.look_at(job_of(event))
         else:
-            logger.warning("unknown_event")
-            count("unknown_event")
+            _report_unknown(logger, count)
+        return {}
+
+    return handler
+
+
+def create_queue_app(
+    store: Store, logger: Logger, measure: Measure, clock: Clock = utc_now, count: Count = ignore
+) -> Handler:
+    """Return the Lambda handler where the console alone labels: it measures the queue, and makes no jobs."""
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda passes both
+        if event.get("detail-type") in START_EVENTS:
+            measure_queue(store, measure, clock)
+        else:
+            _report_unknown(logger, count)
         return {}
 
     return handler
@@ -78,3 +96,8 @@ def job_of(event: Mapping[str, Any]) -> str | None:
     arn = resources[0] if isinstance(resources, list) and len(resources) == 1 else None
     match = _JOB_ARN.fullmatch(arn) if isinstance(arn, str) else None
     return match[1] if match else None
+
+
+def _report_unknown(logger: Logger, count: Count) -> None:
+    logger.warning("unknown_event")
+    count("unknown_event")

@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import feedback.app
 import predict.app
 from feedback.console import Console
+from local.gate import authorizer_of, gate
 from local.models import champions_of
 from local.models_report import report_models
 from local.server import Handler
 from local.sessions import SIGN_IN_URL, Sessions, open_sessions
 from local.swap import Switch
 from moderato import spans
+from moderato.access import FEEDBACK_SEGMENTS, caller_of_authorizer, require_access
+from moderato.api import Caller, Guard, open_to_all
 from moderato.artifact import Manifest
 from moderato.contracts import Span
+from moderato.keys import Keys
 from moderato.models_report import ModelsReport
 from moderato.policy import Policy, default_policy
 from moderato.retention import Keep, Retention
@@ -32,8 +37,8 @@ DATABASE = "moderato.sqlite3"
 SAMPLING_PROBABILITY = 0.01
 """Share of the allowed texts that is kept: enough to estimate what the model misses, little enough to read."""
 
-RECORDING = {"feedback", "decisions", "reviews", "loop", "labels.manifest", "console"}
-"""First steps of the paths that the feedback app answers."""
+RECORDING = FEEDBACK_SEGMENTS | {"console"}
+"""First segments of the paths that the feedback app answers."""
 
 
 class UnusableData(Exception):
@@ -42,20 +47,26 @@ class UnusableData(Exception):
 
 @dataclass(frozen=True)
 class Assembler:
-    """What the apps of any model share: the store, the sessions of the console, and the settings."""
+    """What the apps of any model share: the store, the sessions of the console, and the settings.
+
+    With an `authorizer` they demand keys, and the console shows no pages: a name that anybody may choose is enough on
+    the machine itself only.
+    """
 
     data_directory: Path
     store: SqliteStore
     sessions: Sessions
     keep: Keep
     logger: Logger
+    authorizer: Handler | None = None
 
     @classmethod
-    def open(cls, data_directory: Path, keep: Keep, logger: Logger) -> "Assembler":
+    def open(cls, data_directory: Path, keep: Keep, logger: Logger, keys: Keys | None) -> "Assembler":
         """Open the data folder, made if missing. Raises UnusableData."""
         store = open_store(data_directory)
+        authorizer = None if keys is None else authorizer_of(keys, logger)
         try:
-            return cls(data_directory, store, open_sessions(data_directory), keep, logger)
+            return cls(data_directory, store, open_sessions(data_directory), keep, logger, authorizer)
         except OSError as error:
             store.close()
             raise UnusableData(f"the data folder {data_directory} cannot be used: {error.strerror}") from None
@@ -63,7 +74,12 @@ class Assembler:
     def handler(self, scorer: Scorer, card: str) -> Handler:
         """Return the API around a model; `card` is the model's, in Markdown."""
         policy = default_policy(scorer.manifest)
-        return dispatch(self._predicting(scorer, card, policy), self._recording(scorer, policy))
+        apps = dispatch(self._predicting(scorer, card, policy), self._recording(scorer, policy))
+        return lead_to_console(apps) if self.authorizer is None else gate(apps, self.authorizer)
+
+    @property
+    def _guard(self) -> Guard:
+        return open_to_all if self.authorizer is None else require_access
 
     def _predicting(self, scorer: Scorer, card: str, policy: Policy) -> Handler:
         return predict.app.create_app(
@@ -73,6 +89,7 @@ class Assembler:
             store=self.store,
             retention=Retention(self.keep, SAMPLING_PROBABILITY, random.Random().random),  # noqa: S311  # a sample
             logger=self.logger,
+            guard=self._guard,
         )
 
     def _recording(self, scorer: Scorer, policy: Policy) -> Handler:
@@ -80,15 +97,22 @@ class Assembler:
             self.store,
             scorer.manifest.category_names,
             self.logger,
-            identify=self.sessions.caller,
-            console=Console(
-                explain=explain_by(scorer, policy),
-                thresholds=policy.thresholds,
-                models=self._models(scorer.manifest),
-                identify=self.sessions.identify,
-                sign_in_url=SIGN_IN_URL,
-                add_pages=self.sessions.add_pages,
-            ),
+            identify=self.sessions.caller if self.authorizer is None else caller_of_authorizer,
+            console=self._console(scorer, policy),
+            guard=self._guard,
+        )
+
+    def _console(self, scorer: Scorer, policy: Policy) -> Console:
+        models = self._models(scorer.manifest)
+        if self.authorizer is not None:
+            return Console(models=models, identify=_nobody)
+        return Console(
+            explain=explain_by(scorer, policy),
+            thresholds=policy.thresholds,
+            models=models,
+            identify=self.sessions.identify,
+            sign_in_url=SIGN_IN_URL,
+            add_pages=self.sessions.add_pages,
         )
 
     def _models(self, manifest: Manifest) -> Callable[[], ModelsReport]:
@@ -109,10 +133,15 @@ class Moderato:
         return self.assembler.handler(Scorer.load(model_directory), read_card(model_directory))
 
 
-def assemble(model_directory: Path, data_directory: Path, keep: Keep, logger: Logger) -> Moderato:
-    """Load and verify the model, open the store, and build the apps. Raises BrokenModel or UnusableData."""
+def assemble(
+    model_directory: Path, data_directory: Path, keep: Keep, logger: Logger, keys: Keys | None = None
+) -> Moderato:
+    """Load and verify the model, open the store, and build the apps. Raises BrokenModel or UnusableData.
+
+    With `keys`, every request needs one of them; without, whoever can reach the API may use it.
+    """
     scorer = Scorer.load(model_directory)
-    assembler = Assembler.open(data_directory, keep, logger)
+    assembler = Assembler.open(data_directory, keep, logger, keys)
     handler = assembler.handler(scorer, read_card(model_directory))
     return Moderato(Switch(handler), scorer.manifest, assembler.store, assembler)
 
@@ -123,18 +152,27 @@ def read_card(model_directory: Path) -> str:
 
 
 def dispatch(predicting: Handler, recording: Handler) -> Handler:
-    """Return a handler that sends each event to its app, as the routes of the deployed API do, and `GET /` to people's.
-
-    The address that a server prints is that of `/`: a browser that opens it finds the console.
-    """
+    """Return a handler that sends each event to its app, as the routes of the deployed API do."""
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        if event["rawPath"] == "/" and event["requestContext"]["http"]["method"] == "GET":
-            return {"statusCode": 303, "headers": {"Location": "/console"}, "body": ""}
         first = event["rawPath"].split("/")[1:2]
         return (recording if set(first) & RECORDING else predicting)(event, context)
 
     return handler
+
+
+def lead_to_console(handler: Handler) -> Handler:
+    """Return a handler that answers `GET /` by the way to the console, and all else as before.
+
+    The address that a server prints is that of `/`: a browser that opens it finds the console.
+    """
+
+    def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        if event["rawPath"] == "/" and event["requestContext"]["http"]["method"] == "GET":
+            return {"statusCode": 303, "headers": {"Location": "/console"}, "body": ""}
+        return handler(event, context)
+
+    return answer
 
 
 def explain_by(scorer: Scorer, policy: Policy) -> Callable[[str], Sequence[Span]]:
@@ -152,3 +190,8 @@ def open_store(directory: Path) -> SqliteStore:
         raise UnusableData(f"the data folder {directory} cannot be used: {error.strerror}") from None
     except sqlite3.Error as error:
         raise UnusableData(f"{directory / DATABASE} cannot be opened as a database: {error}") from None
+
+
+def _nobody(_event: APIGatewayProxyEventV2) -> Caller | None:
+    # A key stands for a program, and is in no browser; nobody is let in as the person behind it.
+    return None

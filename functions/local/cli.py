@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from local import commands_labels, commands_models, commands_serve, commands_trace, outputs, texts
+from local import commands_keys, commands_labels, commands_models, commands_serve, commands_trace, outputs, texts
 from local.datasets import UnreadableDataset
 from local.models import find_model
 from local.options import DATA, AsJson, DataDirectory, Model, Refused
@@ -33,6 +33,7 @@ app.command()(commands_trace.trace)
 dataset_app.command("grow")(commands_labels.grow_dataset)
 app.add_typer(commands_labels.labels_app, name="labels")
 app.add_typer(commands_labels.gold_app, name="gold")
+app.add_typer(commands_keys.keys_app, name="keys")
 
 
 REFUSALS = (BrokenModel, Refused, UnreadableDataset, UnreadableFile, outputs.UnwritableFile)

@@ -57,20 +57,26 @@ class LocalContext(LambdaContext):
         self._aws_request_id = str(uuid.uuid4())
 
 
-def create_application(handler: Handler, executor: ThreadPoolExecutor, logger: Logger) -> Application:
-    """Return the ASGI application that answers by calling `handler` in a thread of `executor`."""
+def create_application(
+    handler: Handler, executor: ThreadPoolExecutor, logger: Logger, *, is_public: bool = False
+) -> Application:
+    """Return the ASGI application that answers by calling `handler` in a thread of `executor`.
+
+    One that `is_public` answers under any name: whoever makes it so has a handler that demands keys.
+    """
 
     async def application(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
-            require_loopback_host(scope["headers"])
+            if not is_public:
+                require_loopback_host(scope["headers"])
             body = await _read_body(scope, receive)
         except ClientGone:
             return
         except RequestError as error:
             logger.info("refused", extra={"status": error.status, "problem": error.slug})
-            await _respond(_http(problem(error)), send)
+            await _respond(_http(problem(error, scope["path"])), send)
             return
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(executor, _answer, handler, event_of(scope, body), logger)
@@ -122,11 +128,12 @@ def create_server(application: Application) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def run(handler: Handler, listener: socket.socket, logger: Logger) -> None:
+def run(handler: Handler, listener: socket.socket, logger: Logger, *, is_public: bool = False) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first, then the signal is raised again."""
     threads = max(2, min(4, os.cpu_count() or 1))
     with ThreadPoolExecutor(threads, thread_name_prefix="lambda") as executor:
-        create_server(create_application(handler, executor, logger)).run(sockets=[listener])
+        application = create_application(handler, executor, logger, is_public=is_public)
+        create_server(application).run(sockets=[listener])
 
 
 async def _read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
@@ -166,7 +173,7 @@ def _answer(handler: Handler, event: dict[str, Any], logger: Logger) -> HttpAnsw
     except Exception as error:  # noqa: BLE001  # where Lambda would end the call with an error, a server lives on
         # The type only: an exception's message may hold what a user wrote.
         logger.error("crashed", extra={"error_type": type(error).__name__})
-        return _http(failure())
+        return _http(failure(event["rawPath"]))
 
 
 def _http(response: Response[str]) -> HttpAnswer:

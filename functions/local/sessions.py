@@ -19,9 +19,10 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from feedback.console_forms import Form, read_form
 from feedback.console_pages import redirect
-from feedback.console_security import refuse_foreign
+from feedback.console_security import page_after_sign_in, refuse_foreign
 from feedback.console_site import Site
-from moderato.api import LOCAL_CALLER, Caller, caller_of_token
+from moderato.access import caller_or_local
+from moderato.api import LOCAL_CALLER, Caller
 from moderato.clock import Clock, utc_now
 from moderato.errors import InvalidRequest, NotSignedIn
 
@@ -63,14 +64,14 @@ class Sessions:
         session = self.identify(event)
         if session is None and any(cookie.strip().startswith(f"{COOKIE}=") for cookie in event.cookies):
             raise NotSignedIn(f"this session has ended; sign in again at {SIGN_IN_URL}, or send no {COOKIE} cookie")
-        return session or caller_of_token(event)
+        return session or caller_or_local(event)
 
     def add_pages(self, site: Site) -> None:
         """Add the pages to sign in and out to the console."""
 
         @site.open("GET", SIGN_IN_URL)
-        def show_form(_event: APIGatewayProxyEventV2) -> Response[str]:
-            return _form_page(site, Form([]))
+        def show_form(event: APIGatewayProxyEventV2) -> Response[str]:
+            return _form_page(site, Form([("page", event.query_string_parameters.get("page", ""))]))
 
         @site.open("POST", SIGN_IN_URL)
         def sign_in(event: APIGatewayProxyEventV2) -> Response[str]:
@@ -80,7 +81,7 @@ class Sessions:
                 caller = Caller(read_name(form), form.one("adjudicator") == "yes")
             except InvalidRequest as error:
                 return _form_page(site, form, error)
-            answer = redirect("/console/reviews")
+            answer = redirect(page_after_sign_in("".join(form.all("page")[:1])))
             answer.cookies.append(_cookie(self.token(caller), LIFETIME))
             return answer
 
@@ -148,6 +149,7 @@ def _form_page(site: Site, form: Form, error: InvalidRequest | None = None) -> R
         status=200 if error is None else error.status,
         name="".join(form.all("name")[:1]),
         is_adjudicator=form.all("adjudicator") == ["yes"],
+        page=page_after_sign_in("".join(form.all("page")[:1])),
         error=error,
     )
 

@@ -22,7 +22,6 @@ from moderato.contracts import (
     FeedbackRequest,
     ModerateItem,
     ModerateRequest,
-    ProblemDetails,
     parameters_of,
 )
 from moderato.errors import (
@@ -35,12 +34,13 @@ from moderato.errors import (
     UnknownRoute,
     UnsupportedMediaType,
 )
+from moderato.formats import ErrorAnswer, answer_to, answer_to_failure
+from moderato.telemetry import Count, ignore
 
 MAX_BODY_BYTES = 256 * 1024
 LOCAL_CALLER = "local"
 ADJUDICATORS = "adjudicators"
-"""The group of a token's `cognito:groups` whose members may adjudicate."""
-PROBLEM_MEDIA_TYPE = "application/problem+json"
+"""The group of a token whose members may adjudicate."""
 
 _Request = TypeVar("_Request")
 _Query = TypeVar("_Query", bound=msgspec.Struct)
@@ -68,6 +68,9 @@ class Caller:
 
 Identify = Callable[[APIGatewayProxyEventV2], Caller]
 """Tells who sent an event; raises NotSignedIn where somebody must be."""
+
+Guard = Callable[[APIGatewayProxyEventV2], None]
+"""Looks at each event before any route does; raises the RequestError that keeps its sender out."""
 
 
 class Resolver(APIGatewayHttpResolver):
@@ -117,19 +120,30 @@ class Resolver(APIGatewayHttpResolver):
         return super()._call_route(route, route_arguments)
 
 
-def create_resolver(logger: Logger) -> Resolver:
-    """Return a resolver that answers every error as `application/problem+json`."""
+def open_to_all(_event: APIGatewayProxyEventV2) -> None:
+    """Keep nobody out: the guard of a laptop that only its own machine can ask."""
+
+
+def create_resolver(logger: Logger, guard: Guard = open_to_all, count: Count = ignore) -> Resolver:
+    """Return a resolver that lets in whom `guard` lets in, and answers every error in the format of its path."""
     resolver = Resolver()
 
     def refuse(error: RequestError) -> Response[str]:
         logger.info("refused", extra={"status": error.status, "problem": error.slug})
-        return problem(error)
+        return problem(error, resolver.current_event.path)
 
     def fail(error: Exception) -> Response[str]:
         # The type only: 14 of 18 common exceptions carry user text in their message.
         logger.error("failed", extra={"error_type": type(error).__name__})
-        return failure()
+        count("failed")
+        return failure(resolver.current_event.path)
 
+    def keep_out(_: Resolver, answer: Callable[[Resolver], Response[str]]) -> Response[str]:
+        # Unknown paths too: what a stranger is told does not depend on which routes there are.
+        guard(resolver.current_event)
+        return answer(resolver)
+
+    resolver.use([keep_out])
     resolver.not_found(lambda _: refuse(_no_route(resolver)))
     resolver.exception_handler(RequestError)(refuse)
     resolver.exception_handler(Exception)(fail)
@@ -147,33 +161,14 @@ def respond(
     return Response(status_code=status, content_type=content_type, body=encoded, headers={**(headers or {})})
 
 
-def problem(error: RequestError) -> Response[str]:
-    """Return the answer to a request that its sender has to mend, as `application/problem+json`."""
-    details = ProblemDetails(
-        type=f"urn:problem-type:moderato:{error.slug}",
-        title=error.title,
-        status=error.status,
-        detail=error.detail,
-        errors=list(error.errors),
-    )
-    return respond(details, error.status, error.headers, PROBLEM_MEDIA_TYPE)
+def problem(error: RequestError, path: str) -> Response[str]:
+    """Return the answer to a request that its sender has to mend, in the format that `path` speaks."""
+    return _error_answer(answer_to(error, path), error.headers)
 
 
-def failure() -> Response[str]:
-    """Return the answer to a request on which our side failed, as `application/problem+json`."""
-    detail = "something failed on our side; the same request may be tried again"
-    details = ProblemDetails(type="about:blank", title="Internal Server Error", status=500, detail=detail)
-    return respond(details, details.status, content_type=PROBLEM_MEDIA_TYPE)
-
-
-def caller_of_token(event: APIGatewayProxyEventV2) -> Caller:
-    """Return who calls, by the claims of the verified token; "local" where no authorizer stands before the API."""
-    authorizer = event.raw_event.get("requestContext", {}).get("authorizer")
-    claims = (authorizer or {}).get("jwt", {}).get("claims", {})
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject:
-        return Caller(LOCAL_CALLER, is_local=authorizer is None)
-    return Caller(subject, is_adjudicator=ADJUDICATORS in _groups(claims.get("cognito:groups")))
+def failure(path: str) -> Response[str]:
+    """Return the answer to a request on which our side failed, in the format that `path` speaks."""
+    return _error_answer(answer_to_failure(path), {})
 
 
 def require_eraser(caller: Caller) -> None:
@@ -193,7 +188,8 @@ def parse(event: APIGatewayProxyEventV2, request_type: type[_Request]) -> _Reque
 
 def parse_query(event: APIGatewayProxyEventV2, query_type: type[_Query]) -> _Query:
     """Return the event's query string as a `query_type`, or raise InvalidRequest that says which parameter is wrong."""
-    parameters = dict(event.query_string_parameters or {})
+    # A platform key may come as `key`; the authorizer has looked at it, and no query of ours has one.
+    parameters = {name: value for name, value in event.query_string_parameters.items() if name != "key"}
     known = query_type.__struct_fields__
     if not set(parameters) <= set(known):
         raise InvalidRequest(f"unknown query parameter; the known ones are {', '.join(known)}")
@@ -206,11 +202,8 @@ def parse_query(event: APIGatewayProxyEventV2, query_type: type[_Query]) -> _Que
     return msgspec.convert(parameters, query_type, strict=False)
 
 
-def _groups(claim: object) -> list[str]:
-    # An HTTP API hands a claim that is a list on as one string: "[adjudicators moderators]".
-    if isinstance(claim, str):
-        return claim.removeprefix("[").removesuffix("]").split()
-    return [group for group in claim if isinstance(group, str)] if isinstance(claim, list) else []
+def _error_answer(answer: ErrorAnswer, headers: Mapping[str, str]) -> Response[str]:
+    return respond(answer.body, answer.status, headers, answer.media_type)
 
 
 def _require_json(event: APIGatewayProxyEventV2) -> None:

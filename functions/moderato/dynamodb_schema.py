@@ -10,6 +10,14 @@ EXPIRES = "expires"
 """The name of the attribute that the table's time to live is to be set on."""
 
 
+CLIENT_SETTINGS: Mapping[str, Any] = {
+    "connect_timeout": 1,
+    "read_timeout": 2,
+    "retries": {"total_max_attempts": 3, "mode": "standard"},
+}
+"""How long a function's client waits, in seconds, and how often it tries: the arguments of botocore's Config."""
+
+
 def table_definition(name: str) -> dict[str, Any]:
     """Return the request that creates the table; its time to live, on `EXPIRES`, is a request of its own."""
     keys = {"pk": "HASH", "sk": "RANGE"}
@@ -33,7 +41,9 @@ def table_definition(name: str) -> dict[str, Any]:
 class Client(Protocol):
     """What of boto3's DynamoDB client is used."""
 
-    exceptions: Any
+    @property
+    def exceptions(self) -> Any:  # noqa: ANN401  # boto3 makes them of the service's model
+        """The classes of what the service refuses."""
 
     def get_item(self, **request: object) -> dict[str, Any]:
         """Read one item."""

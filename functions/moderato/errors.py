@@ -2,10 +2,12 @@
 
     ModeratoError
     ├── BrokenModel                 do not start: mend or replace the model directory
+    ├── BrokenPolicy                do not start: mend the policy
     ├── UnknownJob                  the labeling job is none of ours: leave it alone
     └── RequestError                the caller's to mend; `moderato.api` answers it
         ├── InvalidRequest          400  mend the request
         ├── NotSignedIn             401  sign in
+        │   └── BadCredential       401  use another token or key
         ├── Forbidden               403  ask somebody else to do it
         ├── UnknownRoute            404  mend the path
         ├── UnknownDecision         404  it was never kept, or is erased
@@ -38,6 +40,10 @@ class ModeratoError(Exception):
 
 class BrokenModel(ModeratoError):
     """The model directory cannot be trusted: refuse to start. The message names file, expected and found."""
+
+
+class BrokenPolicy(ModeratoError):
+    """A policy cannot be applied to what the model scores: refuse to start. The message names policy and category."""
 
 
 class UnknownJob(ModeratoError):
@@ -114,6 +120,20 @@ class NotSignedIn(RequestError):
     status = 401
     title = "Not signed in"
     slug = "not-signed-in"
+    challenge: ClassVar[str] = 'Bearer realm="moderato"'
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """How to sign in, which HTTP demands with a 401 (RFC 9110, 15.5.2; RFC 6750, 3)."""
+        return {"WWW-Authenticate": self.challenge}
+
+
+class BadCredential(NotSignedIn):
+    """A token or a key was sent, and it opens nothing here."""
+
+    title = "Bad credential"
+    slug = "bad-credential"
+    challenge = 'Bearer realm="moderato", error="invalid_token"'
 
 
 class Forbidden(RequestError):
@@ -151,7 +171,7 @@ class Conflict(RequestError):
 
 
 class TooLarge(RequestError):
-    """The body has more bytes than one request may have."""
+    """The request has more bytes than one may have, or more for the model to read."""
 
     status = 413
     title = "Request too large"

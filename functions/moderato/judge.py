@@ -1,17 +1,19 @@
-"""One text judged: scored, decided by a policy, and made into a result and, where it is kept, a decision."""
+"""Texts judged: each scored, decided by a policy, and made into a result and, where it is kept, a decision."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET
 
 from moderato import spans
 from moderato.clock import Clock, expiry
-from moderato.contracts import ModerateItem, ModerateResult, Span
+from moderato.contracts import MAX_REQUEST_TOKENS, ModerateItem, ModerateResult, Span
 from moderato.decisions import Decision, ModelName, PolicyName, new_decision_id
+from moderato.errors import TooLarge
 from moderato.policy import Policy, decide
 from moderato.retention import Kept, Retention
 from moderato.reviews import Review, review_of
-from moderato.scorer import Scored, Scorer
+from moderato.scorer import Piece, Scored, Scorer, cost
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,34 @@ class Judge:
         """The model whose scores decide."""
         return ModelName(self.scorer.manifest.name, self.scorer.manifest.version)
 
+    def each(self, items: Sequence[ModerateItem], policy: Policy, store: bool, explain: bool) -> list[Outcome]:
+        """Judge each text of one request, in their order.
+
+        Raises TooLarge before any is scored when they are more than `MAX_REQUEST_TOKENS` for the model.
+        """
+        texts = self._pieces_within_limit(items, explain)
+        return [self._judge(item, pieces, policy, store, explain) for item, pieces in zip(items, texts, strict=True)]
+
     def __call__(self, item: ModerateItem, policy: Policy, store: bool, explain: bool) -> Outcome:
         """Judge one text by a policy; `store` false keeps nothing, `explain` adds spans."""
-        scored = self.scorer.score(item.text)
+        return self._judge(item, self.scorer.pieces(item.text), policy, store, explain)
+
+    def _pieces_within_limit(self, items: Sequence[ModerateItem], explain: bool) -> list[list[Piece]]:
+        left = MAX_REQUEST_TOKENS
+        texts = []
+        for item in items:
+            pieces = self.scorer.pieces(item.text)
+            left -= cost(pieces) + (spans.cost(item.text, pieces) if explain else 0)
+            if left < 0:
+                fewer = "fewer or shorter texts" + (", or do without `explain`" if explain else "")
+                raise TooLarge(f"the model may read {MAX_REQUEST_TOKENS} tokens for one request; send {fewer}")
+            texts.append(pieces)
+        return texts
+
+    def _judge(
+        self, item: ModerateItem, pieces: Sequence[Piece], policy: Policy, store: bool, explain: bool
+    ) -> Outcome:
+        scored = self.scorer.read(pieces)
         verdict = decide(scored.scores, policy)
         kept = self.retention(scored.scores, verdict, policy) if store else None
         result = ModerateResult(

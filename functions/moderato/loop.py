@@ -88,7 +88,7 @@ def progress(store: Store, annotator: str, now: datetime) -> Progress:
         answered=len(answers),
         skipped=len(history) - len(answers),
         today=sum(one.created[:10] == now.isoformat()[:10] for one in answers),
-        waiting=store.count_reviews().get(Status.WAITING, 0),
+        waiting=store.count_reviews(Status.WAITING)[Status.WAITING],
         agreement=agreement_with_labels((one.labels or [], label.values) for one, label in pairs if label),
     )
 

@@ -4,17 +4,34 @@
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from moderato.access import is_open, scope_of
 from moderato.contracts import ProblemDetails, parameters_of
-from moderato.errors import RequestError
+from moderato.errors import Forbidden, NotSignedIn, RequestError
 from moderato.operations import OPERATIONS, Operation
 
 API_VERSION = "1.0.0"
 
 _SCHEMA_REFERENCE = "#/components/schemas/{name}"
+_SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A platform key (`moderato keys create`) or an access token (JWT) of the deployment's issuer. "
+        "A server that listens on its own machine only asks for none.",
+    },
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A platform key"},
+    "query": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "key",
+        "description": "A platform key, for clients that can send it in no header",
+    },
+}
 
 
 def document() -> dict[str, Any]:
@@ -29,7 +46,7 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "http://127.0.0.1:8000", "description": "make serve"}],
         "paths": _paths(),
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(), "securitySchemes": _SECURITY_SCHEMES},
     }
 
 
@@ -42,13 +59,27 @@ def _paths() -> dict[str, Any]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {"operationId": operation.name, "summary": operation.summary}
+    described["security"] = _security(operation)
     if parameters := _parameters(operation):
         described["parameters"] = parameters
     if operation.request:
         content = _content(operation.request, operation.request_example)
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
-    described["responses"] = {str(operation.status): _answer(operation), **_error_answers(operation.errors)}
+    described["responses"] = {str(operation.status): _answer(operation), **_error_answers(_errors(operation))}
     return described
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    method = operation.method.upper()
+    if is_open(method, operation.path):
+        return []
+    scope = scope_of(method, operation.path)
+    return [{name: [] if scope is None else [scope.value]} for name in _SECURITY_SCHEMES]
+
+
+def _errors(operation: Operation) -> list[type[RequestError]]:
+    refusals = () if is_open(operation.method.upper(), operation.path) else (NotSignedIn, Forbidden)
+    return sorted({*operation.errors, *refusals}, key=lambda error: error.status)
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -72,7 +103,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
     return {"description": sentence, "content": {operation.media_type: content}}
 
 
-def _error_answers(errors: tuple[type[RequestError], ...]) -> dict[str, Any]:
+def _error_answers(errors: Sequence[type[RequestError]]) -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": {"$ref": _SCHEMA_REFERENCE.format(name="ProblemDetails")}}}
     answers = {str(error.status): {"description": _sentence(error), "content": problem} for error in errors}
     return {**answers, "default": {"description": "Any other error", "content": problem}}

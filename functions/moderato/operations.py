@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import msgspec
 
 from moderato.contracts import (
+    MAX_ITEMS,
+    MAX_REQUEST_TOKENS,
     AdjudicationRequest,
     AnnotationRequest,
     CursorQuery,
@@ -102,7 +104,8 @@ OPERATIONS = (
         "post",
         "/moderate",
         "moderate",
-        "Score one text or up to 100, and decide what to do with each",
+        f"Score one text or up to {MAX_ITEMS}, together at most {MAX_REQUEST_TOKENS} tokens for the model to read, and "
+        "decide what to do with each",
         request=ModerateRequest,
         request_example={"text": "You are a complete idiot."},
         response=ModerateResponse,

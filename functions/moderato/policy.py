@@ -1,12 +1,13 @@
 """Policies: what a community makes of scores."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
 from moderato.artifact import Manifest
+from moderato.errors import BrokenPolicy
 
 
 class Action(StrEnum):
@@ -67,6 +68,17 @@ def default_policy(manifest: Manifest) -> Policy:
             if category.review is not None
         },
     )
+
+
+def require_known(policies: Mapping[str, Policy], categories: Collection[str]) -> None:
+    """Raise BrokenPolicy when a policy has a threshold for a category that the model does not score."""
+    for policy in policies.values():
+        unknown = sorted(set(policy.thresholds) - set(categories))
+        if unknown:
+            raise BrokenPolicy(
+                f"policy {policy.name} version {policy.version} has thresholds for {', '.join(unknown)}, "
+                f"but the model's categories are {', '.join(categories)}"
+            )
 
 
 def decide(scores: Mapping[str, float], policy: Policy) -> Verdict:

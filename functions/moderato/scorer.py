@@ -1,6 +1,5 @@
 """Texts into calibrated scores: the model directory's ONNX graph, one text at a time at its exact length."""
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -16,12 +15,26 @@ from tokenizers import Tokenizer
 
 from moderato.artifact import Category, Manifest, Problem, load_manifest, verify_files
 from moderato.errors import BrokenModel
+from moderato.golden import Golden, misses, read_golden
 from moderato.text import View, fold, normalize
 
-GOLDEN_TOLERANCE = 0.04
-"""How far a score may be from its golden answer: int8 products differ by up to this between kinds of CPU."""
+LONG_VIEW_TOKENS = 8_000
+"""In a view of more, windows overlap by a quarter of what they do else: 20,000 characters of English are 3,000 tokens,
+of Chinese or Korean up to five times as many, and each token that is read twice costs the time of another."""
+
+RUN_TOKENS = 4
+"""What it costs to run the model at all, in tokens: 3 take as long as 7 would at the rate of 128 (AVX2, one core)."""
 
 _SCORE_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What of a text the model reads at once: its range in the original (end exclusive) and its tokens."""
+
+    start: int
+    end: int
+    ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,11 @@ class Scorer:
 
         The result depends on the text alone, never on its neighbours in a request. Any string is welcome.
         """
-        windows = self.windows(text)
+        return self.read(self.pieces(text))
+
+    def read(self, pieces: Sequence[Piece]) -> Scored:
+        """Return what `score` does of the text that these are the pieces of."""
+        windows = self._windows(pieces)
         return Scored(self.calibrate(self._pool(windows)), windows)
 
     def pooled(self, text: str) -> list[float]:
@@ -96,9 +113,13 @@ class Scorer:
 
     def windows(self, text: str) -> list[Window]:
         """The logits of every window of the clean view and, where words are disguised, of the folded view."""
+        return self._windows(self.pieces(text))
+
+    def pieces(self, text: str) -> list[Piece]:
+        """What the model has to read of a text, in both views; telling takes a thirtieth of the time of reading."""
         clean = normalize(text)
         folded = fold(clean)
-        return [window for view in (clean, folded) if view is not None for window in self._read(view)]
+        return [piece for view in (clean, folded) if view is not None for piece in self._pieces(view)]
 
     def calibrate(self, logits: Sequence[float]) -> dict[str, float]:
         """Logits in output order as calibrated scores by category."""
@@ -111,10 +132,8 @@ class Scorer:
 
     def check_golden(self, path: Path, at_most: int | None = None) -> None:
         """Score golden texts and compare. Raises BrokenModel when a score is off by more than `GOLDEN_TOLERANCE`."""
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:at_most], start=1):
-            if line:
-                golden = json.loads(line)
-                self._check_answer(f"{path} line {number}", golden["text"], golden["scores"])
+        for number, golden in enumerate(read_golden(path)[:at_most], start=1):
+            self._check_answer(f"{path} line {number}", golden)
 
     @property
     def _is_single_label(self) -> bool:
@@ -127,34 +146,45 @@ class Scorer:
             return [sum(logits) / len(windows) for logits in by_category]
         return [max(logits) for logits in by_category]
 
-    def _check_answer(self, where: str, text: str, expected: Mapping[str, float]) -> None:
-        found = self.score(text).scores
-        if found.keys() != expected.keys():
-            raise BrokenModel(f"{where} has scores for {sorted(expected)}, but the manifest for {sorted(found)}")
-        for category, score in expected.items():
-            if not abs(found[category] - score) <= GOLDEN_TOLERANCE:
-                raise BrokenModel(f"{where}: expected {category} {score:.4f}, found {found[category]:.4f}")
+    def _check_answer(self, where: str, golden: Golden) -> None:
+        found = self.score(golden.text).scores
+        if found.keys() != golden.scores.keys():
+            raise BrokenModel(f"{where} has scores for {sorted(golden.scores)}, but the manifest for {sorted(found)}")
+        for miss in misses(golden, found):
+            raise BrokenModel(f"{where}: expected {miss.category} {miss.expected:.4f}, found {miss.found:.4f}")
 
-    def _read(self, view: View) -> list[Window]:
+    def _pieces(self, view: View) -> list[Piece]:
         encoding = self._tokenizer.encode(view.text, add_special_tokens=False)
         ids, offsets = encoding.ids, encoding.offsets
-        windows: list[Window] = []
-        known: dict[tuple[int, ...], tuple[float, ...]] = {}
-        for first, last in _ranges(len(ids), self.manifest.window_tokens - 2, self.manifest.overlap_tokens):
-            piece = tuple(ids[first:last])
-            # A text that repeats itself is read once: 20,000 exclamation marks cost no more than 126.
-            if piece not in known:
-                known[piece] = self._run(piece)
-            start = view.original(*offsets[first])[0] if ids else 0
-            end = view.original(*offsets[last - 1])[1] if ids else len(view.text)
-            windows.append(Window(start, end, known[piece]))
-        return windows
+        if not ids:
+            return [Piece(0, len(view.text), ())]
+        return [
+            Piece(view.original(*offsets[first])[0], view.original(*offsets[last - 1])[1], tuple(ids[first:last]))
+            for first, last in _ranges(len(ids), self.manifest.window_tokens - 2, self._overlap(len(ids)))
+        ]
+
+    def _overlap(self, tokens: int) -> int:
+        return self.manifest.overlap_tokens // (1 if tokens <= LONG_VIEW_TOKENS else 4)
+
+    def _windows(self, pieces: Sequence[Piece]) -> list[Window]:
+        # A text that repeats itself is read once: 20,000 exclamation marks cost no more than 126.
+        known = {ids: self._run(ids) for ids in _distinct(pieces)}
+        return [Window(piece.start, piece.end, known[piece.ids]) for piece in pieces]
 
     def _run(self, ids: Sequence[int]) -> tuple[float, ...]:
         # Never padded, never batched: dynamic int8 scales by tensor, so neighbours would move the scores.
         tokens = np.array([[self._first, *ids, self._last]], dtype=np.int64)  # (1, token)
         logits = self._session.run(None, {"input_ids": tokens})[0][0]  # (category,)
         return tuple(float(logit) for logit in logits)
+
+
+def cost(pieces: Sequence[Piece]) -> int:
+    """How long it takes to read these pieces, in tokens: those of a window at a time, edges included."""
+    return sum(len(ids) + 2 + RUN_TOKENS for ids in _distinct(pieces))
+
+
+def _distinct(pieces: Sequence[Piece]) -> dict[tuple[int, ...], None]:
+    return dict.fromkeys(piece.ids for piece in pieces)
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

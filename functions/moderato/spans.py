@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from moderato.contracts import Span
-from moderato.scorer import Scored, Scorer
+from moderato.scorer import RUN_TOKENS, Piece, Scored, Scorer
+from moderato.scorer import cost as cost_of_reading
 
 MAX_SENTENCE_CHARACTERS = 300
 """A run without an end of sentence is cut here, at a space where there is one."""
@@ -38,6 +39,12 @@ def locate(scorer: Scorer, text: str, scored: Scored, thresholds: Mapping[str, f
             known[sentence] = scorer.score(sentence).scores
         alone[start, end] = known[sentence]
     return [span for name, threshold in reached.items() for span in _of_category(name, threshold, alone)]
+
+
+def cost(text: str, pieces: Sequence[Piece]) -> int:
+    """How much `locate` costs at most, in tokens as of `scorer.cost`: all of the text again, sentence by sentence."""
+    runs = 2 * min(MAX_SENTENCES, len(sentences(text)))  # in two views
+    return cost_of_reading(pieces) + runs * (2 + RUN_TOKENS)
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

@@ -39,11 +39,11 @@ class SqliteReviews(SqliteDecisions):
         query = f"SELECT * FROM reviews WHERE status = :status{of_reason} AND {LIVE}"  # noqa: S608
         return self._page(Review, query, "review_id", limit, cursor, status=status, reason=reason)
 
-    def count_reviews(self) -> Mapping[Status, int]:
-        """Return how many reviews there are of each status."""
+    def count_reviews(self, *statuses: Status) -> Mapping[Status, int]:
+        """Return how many reviews there are of each of these statuses, or of each there is."""
         query = f"SELECT status, count(*) AS reviews FROM reviews WHERE {LIVE} GROUP BY status"  # noqa: S608
         counted = {row["status"]: row["reviews"] for row in self._rows(query)}
-        return {status: counted.get(status, 0) for status in Status}
+        return {status: counted.get(status, 0) for status in statuses or Status}
 
     def move_review(self, review_id: str, expected: Status, status: Status) -> bool:
         """Change a review's status; False, and nothing changed, when it is not the expected one."""

@@ -97,8 +97,8 @@ class Store(Protocol):
     ) -> Page[Review]:
         """Return the reviews of a status, or only those of one reason, the oldest first."""
 
-    def count_reviews(self) -> Mapping[Status, int]:
-        """Return how many reviews there are of each status."""
+    def count_reviews(self, *statuses: Status) -> Mapping[Status, int]:
+        """Return how many reviews there are of each of these statuses, or of each there is."""
 
     def move_review(self, review_id: str, expected: Status, status: Status) -> bool:
         """Change a review's status; False, and nothing changed, when it is not the expected one.

@@ -7,14 +7,13 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from moderato.api import create_resolver, parse, respond
+from moderato.api import Guard, create_resolver, open_to_all, parse, respond
 from moderato.clock import Clock, utc_now
 from moderato.contracts import Health, ModelResponse, ModerateItem, ModerateRequest, ModerateResponse
 from moderato.decisions import PolicyName
 from moderato.errors import InvalidRequest
 from moderato.judge import Judge, Outcome
-from moderato.openapi import document
-from moderato.policy import Policy
+from moderato.policy import Policy, require_known
 from moderato.retention import Retention
 from moderato.scorer import Scorer
 from moderato.store import Store
@@ -34,16 +33,21 @@ def create_app(
     logger: Logger,
     clock: Clock = utc_now,
     count: Count = ignore,
+    guard: Guard = open_to_all,
 ) -> Handler:
-    """The Lambda handler of moderation; `policies` has one named "default", `card` is the model's, in Markdown."""
-    resolver = create_resolver(logger)
+    """The Lambda handler of moderation; `policies` has one named "default", `card` is the model's, in Markdown.
+
+    `guard` sees each request first. Raises BrokenPolicy when a policy names a category that the model does not score.
+    """
+    require_known(policies, scorer.manifest.category_names)
+    resolver = create_resolver(logger, guard, count)
     judge = Judge(scorer, retention, clock)
 
     @resolver.post("/moderate")
     def moderate() -> Response[str]:
         request = parse(resolver.current_event, ModerateRequest)
         policy = _policy(request.policy, policies)
-        outcomes = [judge(item, policy, request.store, request.explain) for item in items_of(request)]
+        outcomes = judge.each(items_of(request), policy, request.store, request.explain)
         _record(outcomes, store)
         _report(outcomes, logger, count)
         results = [outcome.result for outcome in outcomes]
@@ -61,6 +65,9 @@ def create_app(
 
     @resolver.get("/openapi.json")
     def show_openapi() -> Response[str]:
+        # Hardly anybody asks, and every cold start would pay for its import: 6 ms.
+        from moderato.openapi import document
+
         return respond(document())
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

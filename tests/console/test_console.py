@@ -4,6 +4,7 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -90,9 +91,27 @@ def test_nobody_sees_anything_before_signing_in(app: Handler, store: SqliteStore
     for address in ("/console/reviews", f"/console/reviews/{review_id}", "/console/decisions/d_1", "/console/loop"):
         assert get(app, address).status == 401
         assert "text number" not in get(app, address).body
-        assert get(elsewhere, address).location == "/console/sign-in"
+        assert get(elsewhere, address).location.startswith("/console/sign-in")
     assert post(app, f"/console/reviews/{review_id}/answer", {"none": "yes"}).status == 401
     assert store.annotations_of(review_id) == []
+
+
+def test_whoever_has_to_sign_in_says_which_page_they_asked_for(store: SqliteStore, logs: StringIO) -> None:
+    app = app_with(Console(sign_in_url="/console/sign-in"), store, logs)
+    asked = "/console/reviews?reason=uncertain&cursor=a%2Fb"
+    assert get(app, asked).location == f"/console/sign-in?{urlencode({'page': asked})}"
+    assert get(app, "/console/reviews").location == "/console/sign-in"
+    assert get(app, "/console/disputes/..%2f").location == "/console/sign-in"
+
+
+def test_a_form_of_somebody_who_is_not_signed_in_any_more_says_that_nothing_was_saved(
+    store: SqliteStore, logs: StringIO
+) -> None:
+    app = app_with(Console(sign_in_url="/console/sign-in"), store, logs)
+    answer = post(app, f"/console/reviews/{queued(store)}/answer", {"none": "yes"})
+    assert answer.status == 401
+    assert "nothing was saved" in answer.page.text("main")
+    assert answer.page.all("a", class_="button primary")[0]["href"] == "/console/sign-in"
 
 
 def test_an_empty_console_says_so(store: SqliteStore, logs: StringIO) -> None:

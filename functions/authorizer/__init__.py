@@ -1,0 +1,1 @@
+"""The authorizer function: it says who sent a request, before any other function sees it."""
