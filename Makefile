@@ -10,21 +10,31 @@ TRAIN_PYTHON := $(TRAIN_VENV)/bin/python
 # optimum's exporter needs an older transformers than training: docs/decisions.md
 EXPORT_VENV := .venv-export
 MLFLOW_VENV := .venv-mlflow
+# aws-sam-cli pins its own boto3, and checkov brings a hundred packages.
+DEPLOY_VENV := .venv-deploy
+# MiniStack pins its botocore.
+EMULATOR_VENV := .venv-emulator
 # The server's DATA_DIR is none of training's: what it reads is said by --data.
 TRAINING := env -u DATA_DIR PYTHONPATH=functions:. $(TRAIN_PYTHON) -m training
 PIP := -m pip --disable-pip-version-check install --quiet
 RECIPE ?= starter
+CONFIG ?= default
+# The linters ask for a region and call none. In the translated template SAM has read the parameter Rollout (W2001), and has
+# handed a policy for the versions on to their alias (W3011).
+LINT_REGION := eu-west-1
 PORT ?= 8000
+MODEL ?= models/starter
 # Where training finds public files; the server keeps its decisions in a DATA_DIR of its own.
 TRAIN_DATA := $(or $(DATA_DIR),../shared/data)
 DATA_DIR ?= data
 
 # onnxruntime reports to its maker's collector unless told not to; a moderation service reports to nobody.
 export ORT_DISABLE_TELEMETRY := 1
+export SAM_CLI_TELEMETRY := 0
 export PORT DATA_DIR
 export EXPORT_PYTHON := $(CURDIR)/$(EXPORT_VENV)/bin/python
 
-.PHONY: help serve test check train export-environment tune mlflow bench demo-loop openapi lock clean
+.PHONY: help serve test check build images-here images emulate deploy train export-environment tune mlflow bench demo-loop openapi lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,13 +43,37 @@ serve: $(VENV)/.serve ## Run the API on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
 	@exec $(VENV)/bin/moderato serve
 
 test: $(VENV)/.test $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Run the tests, those of training in its own environment
-	$(VENV)/bin/python -m pytest --ignore tests/training
+	$(VENV)/bin/python -m pytest --ignore tests/training --ignore tests/images
 	$(TRAIN_PYTHON) -m pytest tests/training
 
-check: $(VENV)/.test ## Lint, check the format and the types
+check: $(VENV)/.test $(DEPLOY_VENV)/.deploy ## Lint, check the format and the types, and the template
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(DEPLOY_VENV)/bin/sam validate --lint --region $(LINT_REGION)
+	$(DEPLOY_VENV)/bin/cfn-lint --regions $(LINT_REGION) -- template.yaml
+	@mkdir -p build
+	$(DEPLOY_VENV)/bin/python -m tests.translated > build/translated.json
+	$(DEPLOY_VENV)/bin/cfn-lint --regions $(LINT_REGION) --ignore-checks W2001 W3011 -- build/translated.json
+	$(DEPLOY_VENV)/bin/checkov --config-file .checkov.yaml --file template.yaml build/translated.json
+
+build: $(DEPLOY_VENV)/.deploy ## Build the images that run on Lambda, with a model inside (MODEL=models/starter, BASE=)
+	$(if $(filter models/%,$(MODEL)),,rm -rf build/image && mkdir -p build/image && cp -R $(MODEL) build/image/model)
+	$(DEPLOY_VENV)/bin/sam build --parameter-overrides Model=$(if $(filter models/%,$(MODEL)),$(MODEL),build/image/model) $(if $(BASE),BaseImage=$(BASE))
+
+# On whatever base this machine has, if it has a container engine or may install one: not for AWS.
+images-here: $(DEPLOY_VENV)/.deploy
+	@if tests/images/engine; then \
+	  base=$$(tests/images/base/make $(DEPLOY_VENV)/bin/python) && $(MAKE) --no-print-directory build BASE=$$base; fi
+
+images: $(VENV)/.test images-here ## Build the images, run them as Lambda does and ask them
+	$(VENV)/bin/python -m pytest tests/images
+
+deploy: build ## Deploy what was built to the AWS account you are signed in to (CONFIG=default, dev or prod)
+	$(DEPLOY_VENV)/bin/sam deploy --config-env $(CONFIG) --resolve-image-repos
+
+emulate: $(VENV)/.test $(EMULATOR_VENV)/.emulator ## Deploy what was built to an emulated AWS that enforces IAM, and call it
+	PYTHONPATH=functions:. EMULATOR_PYTHON=$(CURDIR)/$(EMULATOR_VENV)/bin/python $(VENV)/bin/python -m tests.emulator
 
 train: $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Train a model by its recipe (RECIPE=, DATA_DIR=, DATASET=, PARENT=, SMOKE=1, SEEDS=3, ...)
 	$(TRAINING) $(if $(SEEDS),seeds,run) $(RECIPE) $(if $(and $(DATASET),$(if $(wildcard $(TRAIN_DATA)),,missing)),,--data $(TRAIN_DATA)) $(if $(SMOKE),--smoke) $(if $(SEEDS),--count $(SEEDS)) \
@@ -54,8 +88,9 @@ mlflow: $(MLFLOW_VENV)/.mlflow ## Open the page of all training runs on http://1
 	MLFLOW_DISABLE_TELEMETRY=true $(MLFLOW_VENV)/bin/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
 	  --backend-store-uri sqlite:///$(CURDIR)/build/mlflow.db --default-artifact-root $(CURDIR)/build/mlflow-artifacts
 
-bench: $(VENV)/.test ## Kill a server 10,000 writes long and count what it lost
+bench: $(VENV)/.test $(TRAIN_VENV)/.train images-here ## Kill a server 10,000 writes long and count what it lost; time cold starts
 	$(VENV)/bin/python -m bench.crash
+	$(VENV)/bin/python -m bench.cold_start --train-python $(TRAIN_PYTHON)
 
 demo-loop: $(VENV)/.serve $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Corrections, annotators, new dataset, training, promotion (DATA_DIR=)
 	PYTHONPATH=functions:. $(VENV)/bin/python -m bench.demo_loop --data $(TRAIN_DATA) --train-python $(TRAIN_PYTHON)
@@ -65,9 +100,12 @@ openapi: $(VENV)/.serve ## Write openapi.json from the request and response type
 	mv openapi.json.part openapi.json
 
 lock: ## Pin requirements/*.txt anew from *.in (needs uv)
-	cd requirements && for name in serve build test; do \
+	cd requirements && for name in serve build test scan deploy emulator; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --excludes excludes.txt --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
+	cd requirements && for name in predict light images; do \
+	  uv pip compile --quiet --python-platform x86_64-manylinux_2_34 --python-version 3.13 --generate-hashes --no-emit-index-url \
+	    --excludes excludes.txt --excludes excludes-images.txt --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
 	cd requirements && uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url \
 	  --custom-compile-command "make lock" train.in -o train.txt.part && \
 	  grep -vE '^(nvidia|cuda|triton)' train.txt.part > train.txt && rm train.txt.part
@@ -76,7 +114,7 @@ lock: ## Pin requirements/*.txt anew from *.in (needs uv)
 	  grep -vE '^(nvidia|cuda|triton)' export.txt.part > export.txt && rm export.txt.part
 
 clean: ## Remove the environments and caches; your data folder stays
-	rm -rf $(VENV) $(TRAIN_VENV) $(EXPORT_VENV) $(MLFLOW_VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) $(EXPORT_VENV) $(MLFLOW_VENV) $(DEPLOY_VENV) $(EMULATOR_VENV) .aws-sam dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find functions training tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is as new as the requirements it was made from, so a second run installs nothing.
@@ -105,6 +143,20 @@ $(EXPORT_VENV)/.export: requirements/export.txt
 	@echo "Installing the export environment into $(EXPORT_VENV) (once)"
 	@$(PYTHON) -m venv $(EXPORT_VENV)
 	@$(EXPORT_VENV)/bin/python $(PIP) -r requirements/export.txt
+	@touch $@
+
+$(DEPLOY_VENV)/.deploy: requirements/deploy.txt
+	@$(call require_python)
+	@echo "Installing the tools of AWS into $(DEPLOY_VENV) (once; some minutes)"
+	@$(PYTHON) -m venv $(DEPLOY_VENV)
+	@$(DEPLOY_VENV)/bin/python $(PIP) --no-deps --require-hashes -r requirements/deploy.txt
+	@touch $@
+
+$(EMULATOR_VENV)/.emulator: requirements/emulator.txt
+	@$(call require_python)
+	@echo "Installing an emulated AWS into $(EMULATOR_VENV) (once)"
+	@$(PYTHON) -m venv $(EMULATOR_VENV)
+	@$(EMULATOR_VENV)/bin/python $(PIP) --no-deps --require-hashes -r requirements/emulator.txt
 	@touch $@
 
 $(MLFLOW_VENV)/.mlflow:

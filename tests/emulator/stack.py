@@ -1,0 +1,82 @@
+"""The real template, built by `sam build`, deployed to MiniStack as CloudFormation would."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # it has no types
+from botocore.exceptions import WaiterError  # type: ignore[import-untyped]  # it has no types
+
+from tests.emulator.ministack import REGION, ROOT_KEYS, MiniStack
+from tests.emulator.template import emulated
+
+STACK = "moderato-emulated"
+WORKTEAM_STACK = "moderato-workteam"
+"""The same, but for a team of Ground Truth's that annotates, which gives the labeling function more permissions."""
+
+PATIENCE = {"Delay": 1, "MaxAttempts": 120}
+_TEMPLATES = "moderato-emulated-templates"
+
+
+class NotDeployed(Exception):
+    """MiniStack did not take the template; the message says which resource, and why."""
+
+
+def deploy(ministack: MiniStack, stack: str, template: Path, parameters: Mapping[str, str]) -> None:
+    """Deploy a template whose images are built; return when all of it is there. Raises NotDeployed."""
+    given = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+    formation = client(ministack, "cloudformation")
+    url = _publish(ministack, f"{stack}.json", json.dumps(emulated(_translated(template), ministack.url)))
+    formation.create_stack(
+        StackName=stack, TemplateURL=url, Parameters=given, Capabilities=["CAPABILITY_IAM"], OnFailure="DO_NOTHING"
+    )
+    _wait(formation, stack)
+
+
+def client(ministack: MiniStack, service: str) -> Any:
+    """Return a client of one of MiniStack's services, as the account's owner."""
+    return boto3.client(
+        service,
+        endpoint_url=ministack.url,
+        region_name=REGION,
+        aws_access_key_id=ROOT_KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ROOT_KEYS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+@cache
+def _translated(template: Path) -> dict[str, Any]:
+    # The translator makes a client when it is imported, which asks for a region and never calls.
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+    # It warns of switches that only AWS has.
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # it has no types
+    from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # it has no types
+    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # it has no types
+
+    built = yaml_parse(template.read_text(encoding="utf-8"))
+    result: dict[str, Any] = Translator({}, Parser()).translate(built, {"AWS::Region": REGION}, None)
+    return result
+
+
+def _publish(ministack: MiniStack, name: str, text: str) -> str:
+    # Too long for a request to CloudFormation, as on AWS.
+    s3 = client(ministack, "s3")
+    if _TEMPLATES not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=_TEMPLATES, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=_TEMPLATES, Key=name, Body=text.encode())
+    return f"{ministack.url}/{_TEMPLATES}/{name}"
+
+
+def _wait(formation: Any, stack: str) -> None:
+    try:
+        formation.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig=PATIENCE)
+    except WaiterError:
+        events = formation.describe_stack_events(StackName=stack)["StackEvents"]
+        failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
+        reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed]
+        raise NotDeployed("; ".join(reasons) or "the stack was not there in time") from None

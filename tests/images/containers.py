@@ -1,0 +1,121 @@
+"""Images as Lambda runs them: read-only, a user without rights, no shared memory, 1,769 MB and one core, no more."""
+
+import http.client
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 30
+ANSWER_SECONDS = 60
+INVOCATIONS = "/2015-03-31/functions/function/invocations"
+
+LIMITS = (
+    "--read-only", "--tmpfs", "/tmp:size=512m", "--ipc", "none",  # noqa: S108  # the container's own
+    "--user", "993:990", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+    "--memory", "1769m", "--memory-swap", "1769m", "--cpus", "1",
+)  # fmt: skip
+
+REGION = {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
+"""What Lambda tells every function."""
+
+STORE_NOTHING = {
+    "STACK": "images", "TABLE": "none", "STORE_DECISIONS": "none", "SAMPLING_PROBABILITY": "0", "KEEP_DAYS": "30",
+}  # fmt: skip
+"""The predict function's settings where no store is at hand."""
+
+
+class Function(AbstractContextManager["Function"]):
+    """A function's container behind the runtime interface emulator, asked over HTTP as Lambda's service asks it."""
+
+    def __init__(
+        self, image: str, handler: str, environment: Mapping[str, str], mounts: Mapping[Path, str] | None = None
+    ) -> None:
+        """Start a container; the handler is first imported when the first event comes, as on a cold start."""
+        volumes = [option for path, place in (mounts or {}).items() for option in ("-v", f"{path}:{place}:ro")]
+        options = [*volumes, *_settings({**REGION, **environment}), "-p", "127.0.0.1::8080"]
+        self._name = docker("run", "--detach", *LIMITS, *options, image, handler)
+        try:
+            self._port = int(docker("port", self._name, "8080").rsplit(":", 1)[1])
+            self._wait()
+        except BaseException:
+            self.remove()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the container."""
+        self.remove()
+
+    def invoke(self, event: object) -> tuple[int, Any]:
+        """Send an event; return the emulator's status and what the function answered, decoded where it is JSON."""
+        status, content = self._request("POST", INVOCATIONS, json.dumps(event))
+        try:
+            return status, json.loads(content)
+        except ValueError:
+            return status, content
+
+    def ask(self, event: object) -> tuple[int, Any]:
+        """Send an event of API Gateway; return the status and the decoded body of the answer."""
+        _, answer = self.invoke(event)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def run(self, *command: str) -> str:
+        """Run a command in the container; return what it wrote."""
+        return docker("exec", self._name, *command)
+
+    def remove(self) -> None:
+        """End the container and forget it."""
+        docker("rm", "--force", "--volumes", self._name)
+
+    def _request(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
+        try:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def _wait(self) -> None:
+        """Wait for the emulator; it answers 404 to what is no invocation, and starts no handler for it."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self._request("GET", "/")
+            except (OSError, http.client.HTTPException):
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+
+def engine_answers() -> bool:
+    """Return whether a container engine runs that this user may use."""
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def run_python(
+    image: str, source: str, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+) -> str:
+    """Run a program in an image under Lambda's limits and without any network; return what it wrote."""
+    settings = _settings({**REGION, **(environment or {})})
+    alone = ("--rm", "--network", "none", "--entrypoint", "python")
+    return docker("run", *alone, *LIMITS, *settings, *options, image, "-c", source)
+
+
+def docker(*arguments: str) -> str:
+    """Run docker; return what it wrote. Raises RuntimeError with its own words."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def _settings(environment: Mapping[str, str]) -> list[str]:
+    return [option for name, value in environment.items() for option in ("-e", f"{name}={value}")]
