@@ -69,7 +69,8 @@ images-here: $(DEPLOY_VENV)/.deploy
 images: $(VENV)/.test images-here ## Build the images, run them as Lambda does and ask them
 	$(VENV)/bin/python -m pytest tests/images
 
-deploy: build ## Deploy what was built to the AWS account you are signed in to (CONFIG=default, dev or prod)
+deploy: build $(VENV)/.test ## Build, ask the images as Lambda would, and deploy to the AWS account you are signed in to (CONFIG=dev)
+	$(VENV)/bin/python -m pytest tests/images
 	$(DEPLOY_VENV)/bin/sam deploy --config-env $(CONFIG) --resolve-image-repos
 
 emulate: $(VENV)/.test $(EMULATOR_VENV)/.emulator ## Deploy what was built to an emulated AWS that enforces IAM, and call it
