@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.events import event
-from tests.images.containers import LIMITS, REGION, STORE_NOTHING, engine_answers
+from tests.images.containers import LIMITS, PACKAGES, REGION, STORE_NOTHING, engine_answers
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
@@ -121,7 +121,9 @@ def race(contenders: Sequence[Contender], runs: int) -> dict[str, list[Start]]:
 def handler_in(image: str) -> Contender:
     """Return the predict function, from its own image."""
     request = json.dumps(event("POST", "/moderate", {"text": TEXT}, subject="bench"))
-    settings = [option for name, value in (REGION | STORE_NOTHING).items() for option in ("-e", f"{name}={value}")]
+    settings = [
+        option for name, value in (REGION | PACKAGES | STORE_NOTHING).items() for option in ("-e", f"{name}={value}")
+    ]
     command = ["python", "-c", f"EVENT = {request!r}{_HANDLER}{_END}"]
     return Contender("the predict function, int8 ONNX", _container(image, settings, command))
 

@@ -1,4 +1,4 @@
-"""What many tests need: the starter model, loaded once, and the moderation app around it."""
+"""What many tests need: the starter model, loaded once, the moderation app around it, and stacks of the template."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -15,6 +15,7 @@ from moderato.sqlite import SqliteStore
 from predict.app import create_app
 from tests.queues import CATEGORIES, Time
 from tests.records import logger_to
+from tests.translated import SHAPES, Resources, deployed
 
 STARTER = Path(__file__).parents[1] / "models" / "starter"
 
@@ -67,3 +68,9 @@ def moderation_app(scorer: Scorer, store: SqliteStore, logs: StringIO, keep: Kee
         retention=Retention(keep, 0.01, lambda: draw),
         logger=logger_to(logs),
     )
+
+
+@pytest.fixture(params=SHAPES)
+def stack(request: pytest.FixtureRequest) -> Resources:
+    """The resources of a stack, of each shape in turn."""
+    return deployed(**SHAPES[request.param])

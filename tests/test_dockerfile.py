@@ -40,6 +40,12 @@ def test_both_images_are_nobodys_and_report_to_nobody() -> None:
         assert "ORT_DISABLE_TELEMETRY=1" in stage
 
 
+def test_locked_packages_are_found_before_those_of_the_base() -> None:
+    # Lambda's bootstrap puts its own folder before a PYTHONPATH, and behind /opt/python where there is none.
+    assert [line for line in DOCKERFILE.splitlines() if line.startswith(("ENV", "ARG")) and "PYTHONPATH" in line] == []
+    assert set(re.findall(r"pip install .*? --target (\S+)", DOCKERFILE, re.DOTALL)) == {"/opt/python"}
+
+
 def test_packages_change_least_and_code_most_so_they_are_layers_in_this_order() -> None:
     for target in ("light", "predict"):
         stage = DOCKERFILE.split(f" AS {target}\n")[1].split("\nFROM")[0]

@@ -246,3 +246,14 @@ def test_an_image_by_tag_is_not_taken_for_scanned(tmp_path: Path) -> None:
     scanner(tmp_path, {})
     done = run("scan-images", packaged(tmp_path, f"{REGISTRY}/moderato:latest"), programs=tmp_path)
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(("environment", "status"), [({}, 0), ({"GITHUB_ACTIONS": "true"}, 1)])
+def test_without_an_engine_the_images_are_skipped_but_not_where_there_must_be_one(
+    tmp_path: Path, environment: dict[str, str], status: int
+) -> None:
+    for name, body in {"make": "exit 0", "docker": "exit 1", "chromium": "exit 0", "id": "echo 1000"}.items():
+        program(tmp_path, name, body)
+    done = run("run", programs=tmp_path, **environment)
+    assert (done.returncode, "no container engine runs here" in done.stderr) == (status, True)
+    assert ("skipped: the images" in done.stderr) is (status == 0)

@@ -27,12 +27,16 @@ def test_the_local_server_leaves_no_trace_of_a_report(talkative: dict[str, str],
     command = [sys.executable, "-m", "local", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
     server = subprocess.Popen(command, env=talkative, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
-    with server.stdout:
-        assert "listens on" in server.stdout.readline()
-        # Not SIGINT: a process that was started in the background may ignore it.
-        server.terminate()
-        server.stdout.read()
-    server.wait(timeout=30)
+    try:
+        with server.stdout:
+            assert "listens on" in server.stdout.readline()
+            # Not SIGINT: a process that was started in the background may ignore it.
+            server.terminate()
+            server.stdout.read()
+        server.wait(timeout=30)
+    finally:
+        server.kill()
+        server.wait()
     assert files_of(tmp_path / "home") == []
 
 

@@ -8,11 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from moderato.access import Refusal
 from moderato.telemetry import NAMESPACE
-from tests.translated import SHAPES, Resources, deployed, of_type, properties, statements
+from tests.translated import Resources, deployed, of_type, properties, statements
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
 ROOMS = ("predict", "feedback", "authorizer", "labeling", "rollout")
@@ -51,13 +49,8 @@ ALARMS = {
 }
 """Metric, statistic and threshold of each alarm but the one on the rate of flags."""
 
+ALARM = "AWS::CloudWatch::Alarm"
 Metric = tuple[str, str, dict[str, Any]]
-
-
-@pytest.fixture(params=SHAPES)
-def stack(request: pytest.FixtureRequest) -> Resources:
-    """Return the resources of a stack, of each shape in turn."""
-    return deployed(**SHAPES[request.param])
 
 
 def test_alarms_ring_where_they_should(stack: Resources) -> None:
@@ -68,9 +61,6 @@ def test_alarms_ring_where_they_should(stack: Resources) -> None:
     }
     assert found == ALARMS
     assert {one["ComparisonOperator"] for _, one in plain(alarms)} == {"GreaterThanThreshold"}
-
-
-ALARM = "AWS::CloudWatch::Alarm"
 
 
 def test_somebody_is_told_of_every_alarm_and_that_it_is_over(stack: Resources) -> None:
@@ -151,9 +141,27 @@ def test_the_dashboard_shows_every_alarm(stack: Resources) -> None:
     assert sorted(shown) == sorted(f"${{{name}.Arn}}" for name in of_type(stack, ALARM))
 
 
+def test_stacks_of_one_name_in_two_regions_have_a_dashboard_each(stack: Resources) -> None:
+    # An account has its dashboards in all regions together.
+    assert properties(stack, "Dashboard")["DashboardName"] == {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}
+
+
 def test_the_dashboard_names_resources_of_the_stack(stack: Resources) -> None:
     named = set(re.findall(r"\$\{(\w+)[.}]", properties(stack, "Dashboard")["DashboardBody"]["Fn::Sub"]))
     assert named - {"PredictMemory"} <= set(stack)
+
+
+def test_the_cost_that_is_shown_is_of_the_memory_that_functions_have(stack: Resources) -> None:
+    [widget] = [one for one in widgets(stack) if "GB-seconds" in one["properties"]["title"]]
+    lines = [line[0] for line in widget["properties"]["metrics"]]
+    shown = {line["label"]: line["expression"] for line in lines if isinstance(line, dict)}
+    assert shown == {
+        "predict": "predict / 1000 * ${PredictMemory} / 1024",
+        # Milliseconds of a function that has one GB.
+        "feedback": "feedback / 1000",
+        "authorizer": "authorizer / 1000",
+    }
+    assert {properties(stack, f"{name}Function")["MemorySize"] for name in ("Feedback", "Authorizer")} == {1024}
 
 
 def test_widgets_of_the_dashboard_lie_side_by_side() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moderato.groundtruth_jobs import INPUT, LABELS, LAMBDA_ACCOUNTS, OUTPUT, QUARANTINE, TEMPLATES
-from tests.translated import FUNCTIONS, KEY, SHAPES, WORKTEAM, Resources, arn, deployed, of_type, properties, statements
+from tests.translated import FUNCTIONS, KEY, WORKTEAM, Resources, arn, deployed, of_type, properties, statements
 
 LOGS = {("logs:CreateLogStream", "LogGroup"), ("logs:PutLogEvents", "LogGroup")}
 WRITES = {("dynamodb:PutItem", "Table")}
@@ -62,12 +62,6 @@ UNAVOIDABLE = {
     ("AlarmKey", "kms:*"): "in a key's policy the resource * is that key (KMS Developer Guide, Key policies)",
 }
 """Each statement on the resource *, with AWS's reason."""
-
-
-@pytest.fixture(params=SHAPES)
-def stack(request: pytest.FixtureRequest) -> Resources:
-    """Return the resources of a stack, of each shape in turn."""
-    return deployed(**SHAPES[request.param])
 
 
 def test_every_function_has_a_role_of_its_own(stack: Resources) -> None:

@@ -41,27 +41,37 @@ _ABSENT = object()
 
 @cache
 def source() -> dict[str, Any]:
-    """Return the template as it is written, its short forms (`!Ref`) written out."""
+    """Return the template as it is written."""
+    return parse(TEMPLATE)
+
+
+def parse(template: Path) -> dict[str, Any]:
+    """Return a template with its short forms (`!Ref`) written out."""
     from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # it has no types
 
-    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    parsed: dict[str, Any] = yaml_parse(template.read_text(encoding="utf-8"))
     return parsed
 
 
 @cache
 def translated() -> dict[str, Any]:
     """Return what the transform makes of the template, with the default of every parameter that it reads."""
-    import boto3  # type: ignore[import-untyped]  # it has no types
-    from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # it has no types
-    from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # it has no types
-
     template = json.loads(json.dumps(source()))
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"].setdefault("ImageUri", _IMAGE)  # as `sam build` does
+    return translate(template, REGION)
+
+
+def translate(template: dict[str, Any], region: str) -> dict[str, Any]:
+    """Return what the transform makes of a template whose images are named; the template is changed."""
+    import boto3  # type: ignore[import-untyped]  # it has no types
+    from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # it has no types
+    from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # it has no types
+
     # The session only tells the region; nothing is called.
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
-    result: dict[str, Any] = translator.translate(template, {"AWS::Region": REGION}, None)
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
+    result: dict[str, Any] = translator.translate(template, {"AWS::Region": region}, None)
     return result
 
 

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.emulator.ministack import REGION, engine_answers, running
+from tests.emulator.ministack import REGION, running
 from tests.emulator.stack import STACK, WORKTEAM_STACK, NotDeployed, deploy
+from tests.images.containers import engine_answers
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"

@@ -44,14 +44,6 @@ class MiniStack:
         }
 
 
-def engine_answers() -> bool:
-    """Return whether a container engine runs that this user may use."""
-    try:
-        return subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
 @contextmanager
 def running(python: str, log: Path) -> Iterator[MiniStack]:
     """Run MiniStack by the Python that has it; no process, container or network is left of it in the end."""

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from botocore.exceptions import WaiterError  # type: ignore[import-untyped]  # i
 
 from tests.emulator.ministack import REGION, ROOT_KEYS, MiniStack
 from tests.emulator.template import emulated
+from tests.translated import parse, translate
 
 STACK = "moderato-emulated"
 WORKTEAM_STACK = "moderato-workteam"
@@ -50,17 +50,9 @@ def client(ministack: MiniStack, service: str) -> Any:
 
 @cache
 def _translated(template: Path) -> dict[str, Any]:
-    # The translator makes a client when it is imported, which asks for a region and never calls.
-    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     # It warns of switches that only AWS has.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
-    from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # it has no types
-    from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # it has no types
-    from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # it has no types
-
-    built = yaml_parse(template.read_text(encoding="utf-8"))
-    result: dict[str, Any] = Translator({}, Parser()).translate(built, {"AWS::Region": REGION}, None)
-    return result
+    return translate(parse(template), REGION)
 
 
 def _publish(ministack: MiniStack, name: str, text: str) -> str:

@@ -95,8 +95,10 @@ def test_the_schedule_reaches_the_function(deployment: Deployment) -> None:
     # An hour is long for a test.
     events.put_rule(Name=rule, ScheduleExpression="rate(1 minute)")
     group = deployment.log_group("LabelingFunctionName")
-    eventually(lambda: any("reviews_waiting" in line for line in deployment.log_lines(group, begun)))
-    events.put_rule(Name=rule, ScheduleExpression=every)
+    try:
+        eventually(lambda: any("reviews_waiting" in line for line in deployment.log_lines(group, begun)))
+    finally:
+        events.put_rule(Name=rule, ScheduleExpression=every)
 
 
 @contextmanager
