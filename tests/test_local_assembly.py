@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from local.assembly import Moderato, UnusableData, assemble
+from local.assembly import Moderato, assemble
+from local.databases import UnusableData
 from moderato.errors import BrokenModel
 from moderato.retention import Keep
 from tests.events import send

@@ -1,7 +1,6 @@
 """The whole API as one handler: the very apps that run on Lambda, with one embedded store."""
 
 import random
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import feedback.app
 import predict.app
 from feedback.console import Console
+from local.databases import UnusableData, open_database
 from local.gate import authorizer_of, gate
 from local.models import champions_of
 from local.models_report import report_models
@@ -41,10 +41,6 @@ RECORDING = FEEDBACK_SEGMENTS | {"console"}
 """First segments of the paths that the feedback app answers."""
 
 
-class UnusableData(Exception):
-    """The data folder cannot be used; the message is one sentence for the person who named it."""
-
-
 @dataclass(frozen=True)
 class Assembler:
     """What the apps of any model share: the store, the sessions of the console, and the settings.
@@ -69,7 +65,7 @@ class Assembler:
             return cls(data_directory, store, open_sessions(data_directory), keep, logger, authorizer)
         except OSError as error:
             store.close()
-            raise UnusableData(f"the data folder {data_directory} cannot be used: {error.strerror}") from None
+            raise UnusableData.of(data_directory, error) from None
 
     def handler(self, scorer: Scorer, card: str) -> Handler:
         """Return the API around a model; `card` is the model's, in Markdown."""
@@ -183,13 +179,7 @@ def explain_by(scorer: Scorer, policy: Policy) -> Callable[[str], Sequence[Span]
 
 def open_store(directory: Path) -> SqliteStore:
     """Open the database of a data folder, made if missing. Raises UnusableData."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return SqliteStore(directory / DATABASE)
-    except OSError as error:
-        raise UnusableData(f"the data folder {directory} cannot be used: {error.strerror}") from None
-    except sqlite3.Error as error:
-        raise UnusableData(f"{directory / DATABASE} cannot be opened as a database: {error}") from None
+    return open_database(directory / DATABASE, SqliteStore)
 
 
 def _nobody(_event: APIGatewayProxyEventV2) -> Caller | None:

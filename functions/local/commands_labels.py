@@ -147,13 +147,9 @@ def _tell(imported: Imported) -> None:
 @contextmanager
 def _store(data_directory: Path) -> Iterator[SqliteStore]:
     """The database of a data folder that has one: a mistyped folder must not become an empty one."""
-    from local.assembly import DATABASE, UnusableData, open_store
+    from local.assembly import DATABASE, open_store
 
     if not (data_directory / DATABASE).is_file():
         raise Refused(f"no database in {data_directory}: name the data folder of the server by --data-dir")
-    try:
-        store = open_store(data_directory)
-    except UnusableData as error:
-        raise Refused(str(error)) from None
-    with closing(store):
+    with closing(open_store(data_directory)) as store:
         yield store

@@ -90,7 +90,7 @@ def _assemble(
     named: Path | None, data_directory: Path, keep: Keep, keys: Keys | None
 ) -> tuple["Moderato", AbstractContextManager[None]]:
     """The API around the named model, or around the champion, whose place is watched then."""
-    from local.assembly import UnusableData, assemble
+    from local.assembly import assemble
     from local.swap import Watcher, watching
 
     logger, champions = make_logger("local"), champions_of(data_directory)
@@ -100,8 +100,6 @@ def _assemble(
         # Read first: a change while the model loads is seen at the first look.
         pointer = champions.pointer()
         moderato = assemble(champions.current(), data_directory, keep, logger, keys)
-    except UnusableData as error:
-        raise Refused(str(error)) from None
     except BrokenModel as error:
         raise Refused(_advised(str(error), "" if named or not champions.is_set else champions.advice())) from None
     return moderato, watching(Watcher(champions, pointer, moderato.load, moderato.handler, logger))

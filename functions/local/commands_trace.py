@@ -56,15 +56,11 @@ def _trace(what: str, data_directory: Path) -> ModelTrace | RecordTrace:
 @contextmanager
 def _store(data_directory: Path) -> Iterator[SqliteStore]:
     """The database of a data folder; an empty one where there is none, for a model can be traced without."""
-    from local.assembly import DATABASE, UnusableData, open_store
+    from local.assembly import DATABASE, open_store
 
     with tempfile.TemporaryDirectory() as empty:
         place = data_directory if (data_directory / DATABASE).is_file() else Path(empty)
-        try:
-            store = open_store(place)
-        except UnusableData as error:
-            raise Refused(str(error)) from None
-        with closing(store):
+        with closing(open_store(place)) as store:
             yield store
 
 
