@@ -10,6 +10,10 @@ TRAIN_PYTHON := $(TRAIN_VENV)/bin/python
 # optimum's exporter needs an older transformers than training: docs/decisions.md
 EXPORT_VENV := .venv-export
 MLFLOW_VENV := .venv-mlflow
+# sagemaker's SDK caps rich and protobuf.
+SAGEMAKER_VENV := .venv-sagemaker
+# Airflow pins the packages of its web server.
+AIRFLOW_VENV := .venv-airflow
 # aws-sam-cli pins its own boto3, and checkov brings a hundred packages.
 DEPLOY_VENV := .venv-deploy
 # MiniStack pins its botocore.
@@ -34,7 +38,7 @@ export SAM_CLI_TELEMETRY := 0
 export PORT DATA_DIR
 export EXPORT_PYTHON := $(CURDIR)/$(EXPORT_VENV)/bin/python
 
-.PHONY: help serve test check build images-here images emulate deploy train export-environment tune mlflow bench demo-loop openapi lock clean
+.PHONY: help serve test check build images-here images training-image emulate deploy train export-environment sagemaker-environment ray-environment tune mlflow bench demo-loop openapi lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +46,11 @@ help: ## List these commands
 serve: $(VENV)/.serve ## Run the API on http://127.0.0.1:8000 (PORT=, DATA_DIR=)
 	@exec $(VENV)/bin/moderato serve
 
-test: $(VENV)/.test $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Run the tests, those of training in its own environment
-	$(VENV)/bin/python -m pytest --ignore tests/training --ignore tests/images
+test: $(VENV)/.test $(TRAIN_VENV)/.ray $(EXPORT_VENV)/.export $(SAGEMAKER_VENV)/.sagemaker $(AIRFLOW_VENV)/.airflow ## Run the tests, those of training in its own environment
+	$(VENV)/bin/python -m pytest --ignore tests/training --ignore tests/images --ignore tests/cloud --ignore tests/dags
 	$(TRAIN_PYTHON) -m pytest tests/training
+	$(SAGEMAKER_VENV)/bin/python -m pytest tests/cloud
+	$(AIRFLOW_VENV)/bin/python -m pytest tests/dags
 
 check: $(VENV)/.test $(DEPLOY_VENV)/.deploy ## Lint, check the format and the types, and the template
 	$(VENV)/bin/ruff check .
@@ -69,6 +75,10 @@ images-here: $(DEPLOY_VENV)/.deploy
 images: $(VENV)/.test images-here ## Build the images, run them as Lambda does and ask them
 	$(VENV)/bin/python -m pytest tests/images
 
+training-image: ## Build the image that trains on SageMaker (TAG=moderato-training, BASE=)
+	docker build --file training/Dockerfile --tag $(or $(TAG),moderato-training) $(if $(BASE),--build-arg BASE=$(BASE)) \
+	  --build-arg COMMIT=$$(git describe --match= --always --abbrev=40 --dirty) .
+
 deploy: build $(VENV)/.test ## Build, ask the images as Lambda would, and deploy to the AWS account you are signed in to (CONFIG=dev)
 	$(VENV)/bin/python -m pytest tests/images
 	$(DEPLOY_VENV)/bin/sam deploy --config-env $(CONFIG) --resolve-image-repos
@@ -81,6 +91,10 @@ train: $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Train a model by its recip
 	  $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(PROFILE),--profile) $(if $(DATASET),--dataset $(DATASET)) $(if $(PARENT),--parent $(PARENT))
 
 export-environment: $(EXPORT_VENV)/.export
+
+sagemaker-environment: $(SAGEMAKER_VENV)/.sagemaker
+
+ray-environment: $(TRAIN_VENV)/.ray ## Add Ray to .venv-train, for python -m training.on_ray
 
 tune: $(TRAIN_VENV)/.train ## Search for better knobs of a recipe (RECIPE=, TRIALS=20)
 	$(TRAINING) tune $(RECIPE) --data $(TRAIN_DATA) --trials $(or $(TRIALS),20)
@@ -101,22 +115,29 @@ openapi: $(VENV)/.serve ## Write openapi.json from the request and response type
 	mv openapi.json.part openapi.json
 
 lock: ## Pin requirements/*.txt anew from *.in (needs uv)
-	cd requirements && for name in serve build test scan deploy emulator; do \
+	cd requirements && for name in serve build test scan deploy emulator airflow; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --excludes excludes.txt --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
 	cd requirements && for name in predict light images; do \
 	  uv pip compile --quiet --python-platform x86_64-manylinux_2_34 --python-version 3.13 --generate-hashes --no-emit-index-url \
 	    --excludes excludes.txt --excludes excludes-images.txt --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
+	cd requirements && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --excludes excludes.txt --excludes excludes-sagemaker.txt --custom-compile-command "make lock" sagemaker.in -o sagemaker.txt
 	cd requirements && uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url \
 	  --custom-compile-command "make lock" train.in -o train.txt.part && \
 	  grep -vE '^(nvidia|cuda|triton)' train.txt.part > train.txt && rm train.txt.part
+	cd requirements && cp train.txt train-image.txt.part && uv pip compile --quiet --universal --python-version 3.11 \
+	  --no-annotate --no-emit-index-url --custom-compile-command "make lock" train-image.in -o train-image.txt.part && \
+	  grep -vE '^(nvidia|cuda|triton)' train-image.txt.part > train-image.txt && rm train-image.txt.part
+	cd requirements && uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url \
+	  --custom-compile-command "make lock" ray.in -o ray.txt
 	cd requirements && uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url \
 	  --custom-compile-command "make lock" export.in -o export.txt.part && \
 	  grep -vE '^(nvidia|cuda|triton)' export.txt.part > export.txt && rm export.txt.part
 
 clean: ## Remove the environments and caches; your data folder stays
-	rm -rf $(VENV) $(TRAIN_VENV) $(EXPORT_VENV) $(MLFLOW_VENV) $(DEPLOY_VENV) $(EMULATOR_VENV) .aws-sam dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find functions training tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(TRAIN_VENV) $(EXPORT_VENV) $(MLFLOW_VENV) $(SAGEMAKER_VENV) $(AIRFLOW_VENV) $(DEPLOY_VENV) $(EMULATOR_VENV) .aws-sam dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find functions training tests bench deploy -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is as new as the requirements it was made from, so a second run installs nothing.
 $(VENV)/.serve: requirements/serve.txt requirements/build.txt pyproject.toml
@@ -139,11 +160,31 @@ $(TRAIN_VENV)/.train: requirements/train.txt requirements/serve.txt
 	@$(TRAIN_PYTHON) $(PIP) -r requirements/train.txt
 	@touch $@
 
+# Half a gigabyte that only these commands need: docs/decisions.md.
+$(TRAIN_VENV)/.ray: $(TRAIN_VENV)/.train requirements/ray.txt
+	@echo "Adding Ray to $(TRAIN_VENV) (once; 500 MB)"
+	@$(TRAIN_PYTHON) $(PIP) -r requirements/ray.txt
+	@touch $@
+
 $(EXPORT_VENV)/.export: requirements/export.txt
 	@$(call require_python)
 	@echo "Installing the export environment into $(EXPORT_VENV) (once)"
 	@$(PYTHON) -m venv $(EXPORT_VENV)
 	@$(EXPORT_VENV)/bin/python $(PIP) -r requirements/export.txt
+	@touch $@
+
+$(SAGEMAKER_VENV)/.sagemaker: requirements/sagemaker.txt
+	@$(call require_python)
+	@echo "Installing sagemaker's SDK into $(SAGEMAKER_VENV) (once; 330 MB)"
+	@$(PYTHON) -m venv $(SAGEMAKER_VENV)
+	@$(SAGEMAKER_VENV)/bin/python $(PIP) --no-deps --require-hashes -r requirements/sagemaker.txt
+	@touch $@
+
+$(AIRFLOW_VENV)/.airflow: requirements/airflow.txt
+	@$(call require_python)
+	@echo "Installing Airflow into $(AIRFLOW_VENV) (once; 300 MB)"
+	@$(PYTHON) -m venv $(AIRFLOW_VENV)
+	@$(AIRFLOW_VENV)/bin/python $(PIP) --no-deps --require-hashes -r requirements/airflow.txt
 	@touch $@
 
 $(DEPLOY_VENV)/.deploy: requirements/deploy.txt

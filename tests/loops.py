@@ -9,6 +9,7 @@ from moderato.policy import Action, Reason
 from moderato.review_queue import ReviewQueue
 from moderato.reviews import ReviewReason, review_id_of, review_of
 from moderato.sqlite import SqliteStore
+from moderato.store import Store
 from tests.made_datasets import CATEGORIES, held_out_rows, row, write_dataset
 from tests.records import decision, feedback
 
@@ -16,7 +17,7 @@ ANNOTATORS = ("ana", "ben", "cho")
 CREATED = "2026-11-21T12:00:00+00:00"
 
 
-def correct(store: SqliteStore, number: int, text: str, labels: Sequence[str]) -> Decision:
+def correct(store: Store, number: int, text: str, labels: Sequence[str]) -> Decision:
     """Decide that a text is an insult, let mia contradict it, and three annotators settle on `labels`."""
     made = decision(
         decision_id=f"d_{number}",
@@ -33,7 +34,7 @@ def correct(store: SqliteStore, number: int, text: str, labels: Sequence[str]) -
     return made
 
 
-def report_wrong(store: SqliteStore, made: Decision, number: int) -> None:
+def report_wrong(store: Store, made: Decision, number: int) -> None:
     """Let mia contradict a decision, so that its review is queued."""
     said = feedback(
         feedback_id=f"f_{number}",

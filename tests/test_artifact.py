@@ -5,14 +5,27 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from moderato.artifact import MANIFEST, Problem, load_manifest, manifest_digest, record_file, write_manifest
+from moderato.artifact import (
+    MANIFEST,
+    FileRecord,
+    Problem,
+    load_manifest,
+    manifest_digest,
+    record_file,
+    write_manifest,
+)
 from moderato.errors import BrokenModel
 from moderato.scorer import Scorer
 from tests.conftest import STARTER
+
+CARD_OF_2_0_0 = FileRecord(7401, "715ca71cec51a079f4bc4742c2c2ee397164eae8dbc6aa27f647d2d8d3566137")
+
+BETWEEN_TWO_EDGES = {"edges": [0.2, 0.5], "shares": [0.5, 0.5], "mean": 0.3, "flag_rate": 0.1}
 
 
 @pytest.fixture
@@ -105,13 +118,14 @@ def test_the_starter_model_is_small_enough_for_a_cold_start() -> None:
 
 def test_a_manifest_of_an_older_release_without_newer_fields_still_loads(model: Path) -> None:
     content = json.loads((model / MANIFEST).read_bytes())
-    del content["problem"]
+    del content["problem"], content["reference"]
     for metric in content["metrics"].values():
         del metric["roc_auc_interval"]
     sorted_content = json.dumps(content | {"sha256": ""}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     content["sha256"] = hashlib.sha256(sorted_content.encode()).hexdigest()
     (model / MANIFEST).write_text(json.dumps(content))
     assert load_manifest(model).problem is Problem.MULTI_LABEL
+    assert load_manifest(model).reference is None
 
 
 def test_a_manifest_from_before_there_were_parents_keeps_its_digest(model: Path) -> None:
@@ -120,6 +134,37 @@ def test_a_manifest_from_before_there_were_parents_keeps_its_digest(model: Path)
     assert manifest_digest(manifest) == manifest.sha256
     write_manifest(model, manifest)
     assert b"parent" not in (model / MANIFEST).read_bytes()
+
+
+def test_a_manifest_from_before_there_were_references_keeps_its_digest(model: Path) -> None:
+    # The starter model 2.0.0, sealed by the release before.
+    before = {"version": "2.0.0", "reference": None, "files": load_manifest(model).files | {"card.md": CARD_OF_2_0_0}}
+    sealed = "6d2a80be6f18008fff6a382e3bf144ea25ee9b94c0a2ea9d4787edec826868d2"
+    assert manifest_digest(msgspec.structs.replace(load_manifest(model), **before)) == sealed
+
+
+def test_the_reference_of_a_model_is_under_its_digest(model: Path) -> None:
+    content = (model / MANIFEST).read_text()
+    (model / MANIFEST).write_text(content.replace('"texts": 4342', '"texts": 4343'))
+    assert "expected sha256" in refusal(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda reference: reference | {"texts": 0}, "a reference is of one text or more, not of 0"),
+        (
+            lambda reference: reference | {"categories": {"insult": BETWEEN_TWO_EDGES}},
+            "2 edges part 3 shares, not 2 - at `$.reference.categories[...]`",
+        ),
+    ],
+)
+def test_a_reference_that_nothing_can_be_compared_with_is_refused(
+    model: Path, change: Callable[[dict[str, Any]], dict[str, Any]], why: str
+) -> None:
+    content = json.loads((model / MANIFEST).read_text())
+    (model / MANIFEST).write_text(json.dumps(content | {"reference": change(content["reference"])}))
+    assert why in refusal(model)
 
 
 def test_the_parent_of_a_model_is_under_its_digest(model: Path) -> None:

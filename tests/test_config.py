@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.recipes import RECIPE, write_recipe
-from training.config import RECIPES, RecipeError, load_recipe
+from training.config import RECIPES, RecipeError, load_knobs, load_recipe
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
@@ -241,3 +241,31 @@ def test_the_short_retraining_is_the_starter_that_goes_on() -> None:
     assert (short.name, short.problem, short.categories) == (starter.name, starter.problem, starter.categories)
     assert (short.targets, short.serve, short.sources) == (starter.targets, starter.serve, starter.sources)
     assert (starter.encoder.model, short.encoder.model) == (None, "models/starter")
+
+
+def test_knobs_are_laid_over_those_of_the_recipe(tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, RECIPE.replace("[split]", "[train]\nepochs = 3\nseed = 5\n\n[split]")))
+    knobs = tmp_path / "tune.toml"
+    knobs.write_text("# the best of 20 trials\n[train]\nlearning_rate = 2e-05\nepochs = 4\n")
+    changed = load_knobs(knobs, recipe)
+    assert (changed.train.learning_rate, changed.train.epochs, changed.train.seed) == (2e-5, 4, 5)
+    assert (changed.name, changed.sources) == (recipe.name, recipe.sources)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[train]\nepoch = 3\n", " line 2: unknown key 'epoch' in [train]; remove it or use one of accumulation, "),
+        ("[train]\n\nepochs = 0\n", " line 3: Expected `int` >= 1"),
+        ("[encoder]\nname = 'x'\n", " has encoder; a file of knobs has one table, [train]"),
+        ("", " has nothing; a file of knobs has one table, [train]"),
+        ("[train\n", " is not TOML: "),
+    ],
+)
+def test_knobs_that_cannot_be_used_are_named(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "knobs.toml").write_text(content)
+    with pytest.raises(RecipeError) as refused:
+        load_knobs(tmp_path / "knobs.toml", load_recipe(write_recipe(tmp_path)))
+    assert str(refused.value).startswith(f"{tmp_path / 'knobs.toml'}{told}")
+    with pytest.raises(RecipeError, match=r"no knobs at .*; give the path of a TOML file"):
+        load_knobs(tmp_path / "nowhere.toml", load_recipe(write_recipe(tmp_path)))

@@ -17,17 +17,20 @@ import typer
 import yaml
 from moto import mock_aws
 
+from drift.app import KEEP_EVENT
 from local.cli import app
 from moderato.dynamodb import DynamoStore, table_definition
+from retraining.app import DUE, SCHEDULE, reason_of
 from tests.records import decision, feedback
-from tests.translated import source
+from tests.translated import RETRAINING, dashboard_of, deployed, source
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DEPLOY, OPERATIONS = ((DOCS / name).read_text() for name in ("deploy.md", "operations.md"))
 README = (ROOT / "README.md").read_text()
 PIPELINE = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
-PAGES = {"README.md": README, "deploy.md": DEPLOY, "operations.md": OPERATIONS}
+PAGES = {name: (DOCS / name).read_text() for name in ("deploy.md", "operations.md", "sagemaker.md", "schedulers.md")}
+PAGES |= {"README.md": README}
 MAX_POLICY_CHARACTERS = 6_144
 """What IAM allows in a managed policy, blanks not counted."""
 
@@ -107,7 +110,7 @@ def test_the_alarms_that_take_a_rollout_back_are_named_and_no_other() -> None:
 
 
 def test_every_widget_of_the_dashboard_is_explained_in_its_order_and_no_other() -> None:
-    body = source()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    body = re.sub(r": \$\{(\w+)\}", r': "\1"', dashboard_of(deployed(**RETRAINING)))
     titles = [widget["properties"]["title"] for widget in json.loads(body)["widgets"]]
     table = section(OPERATIONS, "The dashboard and the alarms").split("### Alarms")[0]
     assert [row[0] for row in rows(table)] == titles
@@ -205,7 +208,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors(target.read_text()), link
 
 
-@pytest.mark.parametrize("page", ["deploy.md", "operations.md"])
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "README.md"])
 def test_every_shell_block_can_be_read_by_a_shell(page: str) -> None:
     shell = blocks(PAGES[page], "sh")
     assert shell
@@ -217,7 +220,7 @@ def test_every_shell_block_can_be_read_by_a_shell(page: str) -> None:
 def test_every_policy_is_json_that_iam_takes() -> None:
     policies = [json.loads(block) for block in blocks(DEPLOY, "json")]
     written = [json.loads(text) for text in written_by_shell(DEPLOY)]
-    assert (len(policies), len(written)) == (3, 5)
+    assert (len(policies), len(written)) == (2, 5)
     for policy in [*policies, *written]:
         statements = policy["Statement"] if isinstance(policy, dict) else policy
         assert len(json.dumps(policy, separators=(",", ":"))) <= MAX_POLICY_CHARACTERS
@@ -252,15 +255,82 @@ def test_a_million_texts_cost_what_the_lines_come_to() -> None:
     assert total[5:] == [f"**{sum(float(line[column]) for line in lines):.2f}**" for column in (5, 6)]
 
 
-def test_a_month_costs_what_the_lines_come_to() -> None:
-    lines, total = table_with_sum("A month, before the first request")
+@pytest.mark.parametrize(
+    "beginning", ["A month, before the first request", "A month of `Retraining=true`", "A run of the pipeline"]
+)
+def test_a_month_and_a_run_cost_what_their_lines_come_to(beginning: str) -> None:
+    lines, total = table_with_sum(beginning)
     assert all(f"{float(price) * float(quantity):.2f}" == cost for _, price, _, quantity, cost in lines)
     assert total[4] == f"**{sum(float(line[4]) for line in lines):.2f}**"
 
 
-def test_the_month_counts_the_alarms_of_the_template() -> None:
-    lines, _ = table_with_sum("A month, before the first request")
-    assert sum(int(line[3]) for line in lines if line[2] == "alarm") == len(alarms())
+def test_the_months_count_the_alarms_of_the_template() -> None:
+    usual, retraining = (
+        sum(int(line[3]) for line in table_with_sum(beginning)[0] if line[2] == "alarm")
+        for beginning in ("A month, before the first request", "A month of `Retraining=true`")
+    )
+    resources = source()["Resources"]
+    conditional = [name for name in alarms() if resources[name].get("Condition") == "Retrains"]
+    assert (usual, retraining) == (len(alarms()) - len(conditional), len(conditional))
+
+
+def test_every_queue_log_and_rule_that_operations_name_is_the_templates() -> None:
+    resources = source()["Resources"]
+    queues = {name for name, one in resources.items() if one["Type"] == "AWS::SQS::Queue"}
+    assert set(re.findall(r"\b\w+DeadLetters\b", OPERATIONS)) <= queues
+    groups = {
+        one["Properties"]["LogGroupName"]["Fn::Sub"].partition("}-")[2] for one in resources.values() if is_log(one)
+    }
+    [told] = [line for line in section(OPERATIONS, "Logs").splitlines() if "/aws/lambda/STACK-predict" in line]
+    assert {name.rpartition("-")[2] for name in names(told)} == groups
+    rules = {name for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
+    paused = set(re.findall(r"\$STACK-([A-Z]\w+)'", section(OPERATIONS, "Pause retraining")))
+    started = {name for name in rules if name.startswith("Retraining")}
+    assert paused == started | {"DriftRings"}
+
+
+def test_what_is_sent_by_hand_is_what_the_functions_wait_for() -> None:
+    sent = [json.loads(text) for text in re.findall(r"--payload '(\{.*?\})'", DEPLOY + OPERATIONS)]
+    kinds = [event["detail-type"] for event in sent]
+    assert sorted(kinds) == sorted([SCHEDULE, DUE, KEEP_EVENT])
+    assert [reason_of(event) for event in sent if event["detail-type"] == DUE] == ["hand"]
+
+
+def test_the_deploying_role_may_make_what_retraining_needs() -> None:
+    [policy] = [json.loads(block) for block in blocks(section(DEPLOY, "The deploying role's policy"), "json")]
+    allowed = {
+        (action, resource)
+        for one in policy["Statement"]
+        if one["Effect"] == "Allow"
+        for action in actions_of(one)
+        for resource in ([one["Resource"]] if isinstance(one["Resource"], str) else one["Resource"])
+    }
+    here = "REGION:ACCOUNT"
+    assert allowed >= {
+        ("sagemaker:CreateModelPackageGroup", f"arn:aws:sagemaker:{here}:model-package-group/moderato-*"),
+        ("sagemaker:AddTags", f"arn:aws:sagemaker:{here}:model-package-group/moderato-*"),
+        ("events:*", f"arn:aws:events:{here}:api-destination/moderato-*"),
+        ("events:CreateApiDestination", f"arn:aws:events:{here}:connection/moderato-*"),
+        ("iam:PutRolePolicy", "arn:aws:iam::ACCOUNT:role/moderato-*"),
+    }
+    # The connection, which the pages make, is one that it may use, and its token one that it cannot read.
+    [made] = re.findall(r"aws events create-connection --name (\S+)", DEPLOY)
+    assert made.startswith("moderato-")
+    assert not [one for one in allowed if "secretsmanager" in one[0] or "RetrieveConnection" in one[0]]
+
+
+def test_the_models_that_are_fetched_lie_where_they_are_registered_from() -> None:
+    [policy] = [json.loads(text) for text in written_by_shell(DEPLOY) if "ListModelPackages" in text]
+    listing, fetching = policy["Statement"]
+    assert actions_of(listing) == ["sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage"]
+    assert fetching["Resource"] == ["arn:aws:s3:::/models/*", "arn:aws:s3:::/retraining/*"]
+
+
+@pytest.mark.parametrize("page", ["deploy.md", "operations.md", "sagemaker.md"])
+def test_every_output_that_a_command_asks_for_is_one(page: str) -> None:
+    asked = set(re.findall(r"\$\(output (\w+)\)", PAGES[page]))
+    assert asked
+    assert asked <= set(source()["Outputs"])
 
 
 def table_with_sum(beginning: str) -> tuple[list[list[str]], list[str]]:

@@ -15,18 +15,22 @@ ALL_MODULES = [
     *MODULES,
     *sorted(path for name in ("training", "tests", "bench") for path in (ROOT / name).rglob("*.py")),
 ]
-ROOMS = {"predict", "feedback", "labeling", "authorizer", "rollout"}
+ROOMS = {"predict", "feedback", "labeling", "authorizer", "rollout", "retraining", "drift"}
 ABOVE_MODERATO = {*ROOMS, "local", "training", "bench", "tests"}
 RUNTIMES = {"onnxruntime", "tokenizers"}
 TRAINING_ONLY = {
     "torch", "transformers", "sagemaker", "accelerate", "onnx", "onnxscript", "optimum", "sklearn", "scipy",
-    "matplotlib", "mlflow", "optuna", "rouge_score", "training",
+    "matplotlib", "mlflow", "optuna", "ray", "rouge_score", "training",
 }  # fmt: skip
 AWS_CLIENTS = {"boto3", "botocore", "aiobotocore", "s3transfer"}
 THE_WAY_TO_TRAINING = "local/checkout.py"
 """The one module of what is served that imports training, inside its functions: for commands run in a clone."""
 THE_WAY_TO_AWS = "local/aws.py"
 """The one module of a laptop that imports an AWS client, inside its functions: for commands on a deployment."""
+WITH_DIGESTS = (
+    "serve", "build", "test", "scan", "deploy", "emulator", "predict", "light", "images", "sagemaker", "airflow",
+)  # fmt: skip
+"""The locks whose packages are named with their digests."""
 NOT_SERVED = {"torch", "transformers", "sagemaker", "pydantic", "boto3", "huggingface-hub"}
 
 
@@ -178,7 +182,7 @@ def test_the_served_environment_has_no_training_library_and_no_aws_client() -> N
 
 
 def test_every_locked_package_has_its_digest() -> None:
-    for name in ("serve", "build", "test", "scan", "deploy", "emulator", "predict", "light", "images"):
+    for name in WITH_DIGESTS:
         text = (ROOT / "requirements" / f"{name}.txt").read_text()
         # A package may be there twice, for different versions of Python.
         packages = re.findall(r"^[a-z0-9_.-]+==", text, re.MULTILINE)
@@ -192,6 +196,14 @@ def test_the_package_depends_on_the_locked_versions() -> None:
     direct = dict(dependency.split("==") for dependency in project["dependencies"])
     assert direct == {name: version for name, version in locked("serve").items() if name in direct}
     assert project["optional-dependencies"] == {"aws": [f"boto3=={locked('test')['boto3']}"]}
+
+
+def test_ray_is_locked_upon_what_trains() -> None:
+    added, base = locked("ray"), locked("train")
+    assert "ray" in added
+    assert {name: version for name, version in added.items() if name in base} == {
+        name: version for name, version in base.items() if name in added
+    }
 
 
 def locked(name: str) -> dict[str, str]:

@@ -57,7 +57,7 @@ def test_the_page_on_the_loop_tells_of_the_champion(moderato: Moderato) -> None:
     with serving(moderato.handler) as port:
         status, _, page = ask(port, "GET", "/console/loop", headers=sign_in(port, "ana"))
     assert status == 200
-    assert "2.0.0" in page.decode()
+    assert "2.0.1" in page.decode()
 
 
 def test_nobody_sees_the_console_without_signing_in(moderato: Moderato) -> None:

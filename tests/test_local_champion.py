@@ -26,7 +26,7 @@ from tests.test_trace import record_of
 @pytest.fixture(scope="module")
 def challenger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The starter model under another version."""
-    return change_starter(tmp_path_factory.mktemp("models") / "challenger", renamed("2.0.1"))
+    return change_starter(tmp_path_factory.mktemp("models") / "challenger", renamed("2.1.0"))
 
 
 def champions_in(data: Path) -> Champions:
@@ -47,11 +47,11 @@ def wait_for_version(server: ServerProcess, version: str) -> None:
 def test_a_running_server_takes_the_new_champion_and_the_old_one_again(tmp_path: Path, challenger: Path) -> None:
     server = ServerProcess(tmp_path)
     try:
-        wait_for_version(server, "2.0.0")
-        champions_in(tmp_path).promote(challenger)
         wait_for_version(server, "2.0.1")
+        champions_in(tmp_path).promote(challenger)
+        wait_for_version(server, "2.1.0")
         assert run("rollback", "--data-dir", tmp_path).status == 0
-        wait_for_version(server, "2.0.0")
+        wait_for_version(server, "2.0.1")
     finally:
         assert server.stop() == 0
     assert sum("champion_taken" in line for line in server.lines) == 2
@@ -61,7 +61,7 @@ def test_a_server_starts_with_the_champion(tmp_path: Path, challenger: Path) -> 
     champions_in(tmp_path).promote(challenger)
     server = ServerProcess(tmp_path)
     try:
-        assert server.request("GET", "/model")[1]["manifest"]["version"] == "2.0.1"
+        assert server.request("GET", "/model")[1]["manifest"]["version"] == "2.1.0"
     finally:
         assert server.stop() == 0
 
@@ -91,8 +91,8 @@ def test_a_pointer_that_is_none_is_one_sentence_for_every_command(tmp_path: Path
 
 def test_a_named_model_is_used_whatever_the_champion_is(tmp_path: Path, challenger: Path) -> None:
     champions_in(tmp_path).promote(challenger)
-    assert "starter 2.0.0" in run("model", "--model", STARTER, "--data-dir", tmp_path).output
-    assert "starter 2.0.1" in run("model", "--data-dir", tmp_path).output
+    assert "starter 2.0.1" in run("model", "--model", STARTER, "--data-dir", tmp_path).output
+    assert "starter 2.1.0" in run("model", "--data-dir", tmp_path).output
 
 
 def test_the_champion_tells_of_a_rollback(tmp_path: Path, challenger: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_champion_tells_of_a_rollback(tmp_path: Path, challenger: Path) -> N
     champions.promote(STARTER)
     champions.rollback()
     said = run("champion", "--data-dir", tmp_path).output
-    assert re.search(r"starter 2\.0\.1\nPromoted 20\S+; in use again since 20\S+, by a rollback\.", said)
+    assert re.search(r"starter 2\.1\.0\nPromoted 20\S+; in use again since 20\S+, by a rollback\.", said)
     champions.rollback()
     said = run("champion", "--data-dir", tmp_path).output
     assert re.search(r"It came with Moderato; in use again since 20\S+, by a rollback\.", said)
@@ -169,7 +169,7 @@ def test_the_models_report_leaves_out_what_cannot_be_read(tmp_path: Path) -> Non
     (tmp_path / "datasets" / "made" / "1").mkdir(parents=True)
     (tmp_path / "datasets" / "made" / "1" / "dataset.json").write_text("{")
     found = report_models(champions_in(tmp_path), tmp_path, load_manifest(STARTER))
-    assert (found.champion.version, found.champion.since, found.comparisons) == ("2.0.0", None, [])
+    assert (found.champion.version, found.champion.since, found.comparisons) == ("2.0.1", None, [])
 
 
 def rows_in(folder: Path) -> int:

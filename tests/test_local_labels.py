@@ -4,11 +4,14 @@ import json
 import shutil
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.datasets import describe
 from moderato.artifact import DatasetRecord, load_manifest
+from moderato.dynamodb import DynamoStore
+from moderato.dynamodb_schema import table_definition
 from moderato.reviews import Status, review_id_of
 from moderato.sqlite import SqliteStore
 from tests.commands import run
@@ -16,6 +19,7 @@ from tests.loops import correct, make_data, make_parent, report_wrong
 from tests.made_datasets import CATEGORIES
 from tests.made_models import STARTER, make_model
 from tests.records import decision
+from tests.stores import simulated_dynamo
 
 TEXTS = ("What a wicked guitar solo.", "That goal was sick.", "This cake is to die for.", "You absolute legend, mate.")
 MARKER = "zebrafish"
@@ -121,7 +125,47 @@ def test_a_parent_that_is_not_at_hand_has_to_be_named(data: Path, tmp_path: Path
     assert "by --parent" in run("dataset", "grow", "--model", model, "--data-dir", data).refusal
 
 
-@pytest.mark.parametrize("command", [("labels", "export"), ("labels", "import"), ("gold", "add")])
+def test_a_batch_has_every_settled_label_and_the_ids_of_what_was_erased(data: Path, tmp_path: Path) -> None:
+    with open_store(data) as store:
+        store.delete_decision("d_1")
+    done = run("labels", "batch", tmp_path / "batch", "--data-dir", data)
+    assert done.output == f"3 labels written to {tmp_path / 'batch'}.\n"
+    lines = [json.loads(line) for line in (tmp_path / "batch" / "accepted.jsonl").read_text().splitlines()]
+    assert sorted(line["text"] for line in lines) == sorted(TEXTS[1:])
+    assert "d_1" in json.loads((tmp_path / "batch" / "erased.json").read_text())
+
+
+def test_a_batch_of_a_deployed_table_is_read_there(tmp_path: Path) -> None:
+    with simulated_dynamo() as client:
+        any_client: Any = client
+        any_client.create_table(**table_definition("stack-table"))
+        correct(DynamoStore(any_client, "stack-table"), 1, TEXTS[0], [])
+        place = ("--table", "stack-table", "--region", "eu-central-1", "--data-dir", tmp_path / "none")
+        assert "by --model" in run("labels", "batch", tmp_path / "batch", *place).refusal
+        assert run("labels", "batch", tmp_path / "batch", *place, "--model", STARTER).status == 0
+    assert (tmp_path / "batch" / "accepted.jsonl").stat().st_mode & 0o077 == 0
+    (line,) = (tmp_path / "batch" / "accepted.jsonl").read_text().splitlines()
+    assert json.loads(line)["text"] == TEXTS[0]
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", ["labels batch {folder}", "dataset grow --parent {parent}"])
+def test_labels_are_never_settled_again_by_another_model_s_categories(
+    command: str, data: Path, parent: Path, tmp_path: Path
+) -> None:
+    other = make_model(tmp_path / "other")
+    words = command.format(folder=tmp_path / "batch", parent=parent).split()
+    with open_store(data) as store:
+        before = store.list_labels(10, None).records
+    said = run(*words, "--model", other, "--data-dir", data).refusal
+    assert "the labels here are about toxicity, severe_toxicity" in said
+    assert "by --model" in said
+    with open_store(data) as store:
+        assert store.list_labels(10, None).records == before
+    assert not (tmp_path / "batch").exists()
+
+
+@pytest.mark.parametrize("command", [("labels", "export"), ("labels", "batch"), ("labels", "import"), ("gold", "add")])
 def test_a_folder_without_a_database_is_one_sentence_and_gets_none(command: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "file.jsonl"
     file.write_text('{"text": "hello", "labels": []}\n')
@@ -256,4 +300,5 @@ def test_files_that_cannot_be_read_or_written_are_named(data: Path, tmp_path: Pa
     assert "cannot be read" in run("gold", "add", tmp_path / "none", "--data-dir", data).refusal
     assert "cannot be written" in run("labels", "export", tmp_path / "none" / "x", "--data-dir", data).refusal
     (tmp_path / "empty").touch()
+    assert "cannot be written" in run("labels", "batch", tmp_path / "empty", "--data-dir", data).refusal
     assert "has no items" in run("gold", "add", tmp_path / "empty", "--data-dir", data).refusal

@@ -32,7 +32,7 @@ BODY = json.dumps({"text": "you fool", "store": False})
 @pytest.fixture(scope="module")
 def challenger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The starter model under another version."""
-    return change_starter(tmp_path_factory.mktemp("models") / "challenger", renamed("2.0.1"))
+    return change_starter(tmp_path_factory.mktemp("models") / "challenger", renamed("2.1.0"))
 
 
 class Hammer:
@@ -89,13 +89,13 @@ def test_no_request_fails_while_champions_change(tmp_path: Path, challenger: Pat
         with ThreadPoolExecutor(CLIENTS) as threads:
             clients = [threads.submit(hammer.ask_on) for _ in range(CLIENTS)]
             try:
-                hammer.wait_for("2.0.0", 10)
+                hammer.wait_for("2.0.1", 10)
                 champions.promote(challenger)
                 watcher.look()
-                hammer.wait_for("2.0.1", 10)
+                hammer.wait_for("2.1.0", 10)
                 champions.rollback()
                 watcher.look()
-                hammer.wait_for("2.0.0", 10)
+                hammer.wait_for("2.0.1", 10)
             finally:
                 hammer.stop()
             for client in clients:
@@ -128,10 +128,10 @@ def test_a_broken_challenger_is_logged_by_its_type_and_the_old_one_serves_on(tmp
         champions.promote(make_model(tmp_path / "broken", "6.6.6"))
         watcher.look()
         watcher.look()
-        assert version_of(moderato) == "2.0.0"
+        assert version_of(moderato) == "2.0.1"
         champions.promote(challenger)
         watcher.look()
-        assert version_of(moderato) == "2.0.1"
+        assert version_of(moderato) == "2.1.0"
     lines = [json.loads(line) for line in logs.getvalue().splitlines()]
     refused = [line for line in lines if line["message"] == "champion_refused"]
     assert len(refused) == 1
@@ -143,7 +143,7 @@ def test_a_pointer_that_becomes_unreadable_changes_nothing(tmp_path: Path) -> No
     with running(tmp_path, StringIO()) as (moderato, _, watcher):
         (tmp_path / "champion.json").write_text("{")
         watcher.look()
-        assert version_of(moderato) == "2.0.0"
+        assert version_of(moderato) == "2.0.1"
 
 
 def test_a_model_that_was_mended_is_tried_again_when_it_is_promoted_again(tmp_path: Path, challenger: Path) -> None:
@@ -151,14 +151,14 @@ def test_a_model_that_was_mended_is_tried_again_when_it_is_promoted_again(tmp_pa
         champions.promote(challenger)
         shutil.rmtree(champions.current())
         watcher.look()
-        assert version_of(moderato) == "2.0.0"
+        assert version_of(moderato) == "2.0.1"
         pointer = json.loads((tmp_path / "champion.json").read_text())
         champions.promote(challenger)
         again = json.loads((tmp_path / "champion.json").read_text()) | {"promoted": "2099-01-01T00:00:00+00:00"}
         assert pointer["sha256"] == again["sha256"]
         (tmp_path / "champion.json").write_text(json.dumps(again))
         watcher.look()
-        assert version_of(moderato) == "2.0.1"
+        assert version_of(moderato) == "2.1.0"
 
 
 def test_feedback_takes_the_categories_of_the_new_champion(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_the_watcher_looks_after_each_wait_until_it_is_told_to_stop(tmp_path: Pa
 
         watcher.run(wait)
         assert waited == [POLL_SECONDS] * 3
-        assert version_of(moderato) == "2.0.1"
+        assert version_of(moderato) == "2.1.0"
 
 
 def test_watching_ends_with_its_block(tmp_path: Path) -> None:

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GROUP = "moderato"
-PACKAGE = "arn:aws:sagemaker:eu-west-1:111122223333:model-package/moderato/7"
-NEWER = "arn:aws:sagemaker:eu-west-1:111122223333:model-package/moderato/8"
+GROUP = "moderato-prod-models"
+PACKAGE = f"arn:aws:sagemaker:eu-west-1:111122223333:model-package/{GROUP}/7"
+NEWER = f"arn:aws:sagemaker:eu-west-1:111122223333:model-package/{GROUP}/8"
+ARTIFACT = (
+    f"s3://moderato-prod-bucket-1a2b3c4d5e6f/retraining/{'0a' * 32}/model/"
+    "pipelines-p4jn9xou8a8s-TrainChallenger-GzZ7fMf8xY/output/model.tar.gz"
+)
+"""Where SageMaker leaves the model of a run of the pipeline."""
 REGISTRY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
 PREDICT, LIGHT = f"{REGISTRY}/moderato@sha256:{'a' * 64}", f"{REGISTRY}/moderato@sha256:{'b' * 64}"
 
@@ -37,25 +42,26 @@ def run(script: str, *arguments: Path | str, programs: Path, **environment: str)
     )
 
 
-def archive(path: Path, *names: str) -> Path:
-    """Write a tar.gz with an empty JSON object under each name."""
+def archive(path: Path, *names: str, content: bytes = b"{}") -> Path:
+    """Write a tar.gz with the same content under each name, an empty JSON object if it is not said."""
     with tarfile.open(path, "w:gz") as tar:
         for name in names:
             entry = tarfile.TarInfo(name)
-            entry.size = 2
-            tar.addfile(entry, io.BytesIO(b"{}"))
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
     return path
 
 
-def model_registry(folder: Path, newest: str, packed: Path, url: str = "s3://models/a/model.tar.gz") -> None:
+def model_registry(folder: Path, newest: str, packed: Path, url: str = ARTIFACT, sealed: str = "None") -> None:
     """Put an `aws` into the folder whose registry has this newest approved package."""
     program(
         folder,
         "aws",
-        f"""case "$2" in
-          list-model-packages) echo '{newest}' ;;
-          describe-model-package) echo '{url}' ;;
-          cp) cp {packed} "$5" ;;
+        f"""case "$2 $*" in
+          list-model-packages*) echo '{newest}' ;;
+          describe-model-package*model_sha256*) echo '{sealed}' ;;
+          describe-model-package*) echo '{url}' ;;
+          cp*) cp {packed} "$5" ;;
           *) exit 9 ;;
         esac""",
     )
@@ -64,6 +70,19 @@ def model_registry(folder: Path, newest: str, packed: Path, url: str = "s3://mod
 def test_the_newest_approved_model_is_fetched(tmp_path: Path) -> None:
     model_registry(tmp_path, PACKAGE, archive(tmp_path / "model.tar.gz", "manifest.json", "model.onnx"))
     done = run("fetch-model", tmp_path / "model", programs=tmp_path, MODEL_GROUP=GROUP)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["manifest.json", "model.onnx"]
+
+
+def test_an_archive_as_sagemaker_packs_it_is_a_model(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        top = tarfile.TarInfo("./")
+        top.type = tarfile.DIRTYPE
+        tar.addfile(top)
+        for name in ("./manifest.json", "./model.onnx", "./extra.txt"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    model_registry(tmp_path, PACKAGE, tmp_path / "model.tar.gz")
+    done = run("fetch-model", tmp_path / "model", programs=tmp_path, MODEL_GROUP=GROUP, EVENT_MODEL=PACKAGE)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["manifest.json", "model.onnx"]
 
@@ -81,7 +100,8 @@ def test_an_event_only_wakes_the_registry_says_which_model(tmp_path: Path) -> No
         "$(touch /tmp/owned)",
         f"{PACKAGE}; echo",
         f"{PACKAGE}\nmore",
-        PACKAGE.replace("/moderato/", "/other/"),
+        PACKAGE.replace(GROUP, "other"),
+        PACKAGE.replace(GROUP, f"{GROUP}-2"),
         "s3://elsewhere/model.tar.gz",
     ],
 )
@@ -109,6 +129,31 @@ def test_a_registry_without_a_model_is_refused(
     done = run("fetch-model", tmp_path / "model", programs=tmp_path, MODEL_GROUP=GROUP)
     assert done.returncode == 1
     assert said in done.stderr
+
+
+def test_an_archive_that_is_still_the_registered_model_is_taken(tmp_path: Path) -> None:
+    packed = archive(tmp_path / "model.tar.gz", "manifest.json", content=b'{"sha256": "%s"}' % (b"7e" * 32))
+    model_registry(tmp_path, PACKAGE, packed, sealed="7e" * 32)
+    done = run("fetch-model", tmp_path / "model", programs=tmp_path, MODEL_GROUP=GROUP)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("content", [b'{"sha256": "%s"}' % (b"5f" * 32), b"{}"])
+def test_an_archive_that_was_written_again_after_its_model_was_registered_is_refused(
+    tmp_path: Path, content: bytes
+) -> None:
+    packed = archive(tmp_path / "model.tar.gz", "manifest.json", content=content)
+    model_registry(tmp_path, PACKAGE, packed, sealed="7e" * 32)
+    done = run("fetch-model", tmp_path / "model", programs=tmp_path, MODEL_GROUP=GROUP)
+    assert done.returncode == 1
+    assert "another model than the one that was registered" in done.stderr
+
+
+def test_a_package_whose_digest_is_none_is_refused(tmp_path: Path) -> None:
+    model_registry(tmp_path, PACKAGE, archive(tmp_path / "model.tar.gz", "manifest.json"), sealed="$(touch owned)")
+    done = run("fetch-model", tmp_path / "model", programs=tmp_path, MODEL_GROUP=GROUP)
+    assert done.returncode == 1
+    assert "is no SHA-256" in done.stderr
 
 
 def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from moderato.artifact import Manifest, load_manifest
 from moderato.errors import BrokenModel
-from tests.made_datasets import HARMFUL, held_out_rows, row, write_dataset
+from tests.made_datasets import FRIENDLY, HARMFUL, held_out_rows, row, write_dataset
 from tests.made_models import STARTER, change_starter, make_model, renamed
 from tests.test_local_cli import moderato, refusal
 from training.gate import Comparison, Figure
@@ -23,6 +23,8 @@ from training.gate_pair import Pair
 from training.promote import CannotCompare, Gate, Sampling, compare, report, verdict
 
 FEW = Sampling(test=None, corrections=None, identity=1, templates=1, disguised=1, timed=3)
+PATIENT = Gate(latency=1000.0)
+"""Which of two equal models is slower on three texts is the machine's doing; the time has a test of its own."""
 
 
 def blind(_directory: Path, manifest: Manifest) -> Manifest:
@@ -32,11 +34,14 @@ def blind(_directory: Path, manifest: Manifest) -> Manifest:
 
 
 def keen(_directory: Path, manifest: Manifest) -> Manifest:
-    """Make a model that calls fewer texts an insult: the starter model is wrong about one of the made texts."""
+    """Make a model that calls fewer texts an insult: the starter model is wrong about one of the made texts.
+
+    Its windows overlap less, so a long text takes it half the time: a gate that times it is not a matter of chance.
+    """
     categories = tuple(
         msgspec.structs.replace(each, review=0.5) if each.name == "insult" else each for each in manifest.categories
     )
-    return msgspec.structs.replace(manifest, version="2.0.6", categories=categories)
+    return msgspec.structs.replace(manifest, version="2.0.6", categories=categories, overlap_tokens=8)
 
 
 def jumpy(_directory: Path, manifest: Manifest) -> Manifest:
@@ -80,16 +85,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(home / "dataset", held_out_rows())
     rude = row("You people never learn.", "test", ("toxicity",))
     write_dataset(home / "harder", [*held_out_rows(), rude])
-    changes = {"same": renamed("2.0.1"), "blind": blind, "keen": keen}
+    write_dataset(home / "longer", [*held_out_rows(), rude, *long_rows()])
+    changes = {"same": renamed("2.1.0"), "blind": blind, "keen": keen}
     changes |= {"jumpy": jumpy, "turned": turned, "forgetful": forgetful}
     for name, change in changes.items():
         change_starter(home / name, change)
     return home
 
 
-def compared(home: Path, name: str, dataset: Path | None = None, gate: Gate | None = None) -> Comparison:
+def long_rows() -> list[dict[str, Any]]:
+    """Return harmless texts of some 400 tokens, more than there are others: the median time is that of one of them."""
+    return [row(" ".join([f"Page {page}.", *FRIENDLY * 4]), "test") for page in range(22)]
+
+
+def compared(home: Path, name: str, dataset: Path | None = None) -> Comparison:
     """Compare a challenger with the starter model."""
-    return compare(STARTER, home / name, dataset or home / "dataset", sampling=FEW, gate=gate)
+    return compare(STARTER, home / name, dataset or home / "dataset", sampling=FEW, gate=PATIENT)
 
 
 def figure(comparison: Comparison, name: str) -> Figure:
@@ -98,8 +109,8 @@ def figure(comparison: Comparison, name: str) -> Figure:
 
 
 def failed(comparison: Comparison) -> set[str]:
-    """Return the figures that are not good enough; time is left out, for it is the machine's."""
-    return {each.name for each in comparison.figures if not each.passed} - {"latency, ms for a text"}
+    """Return the figures that are not good enough."""
+    return {each.name for each in comparison.figures if not each.passed}
 
 
 def with_corrections(
@@ -290,15 +301,15 @@ def test_both_models_are_timed_in_turn_and_the_better_of_two_counts(home: Path) 
 
 def test_the_report_says_why_not_in_words_and_every_figure(home: Path) -> None:
     said = report(compared(home, "blind"))
-    assert "# starter 2.0.2 against starter 2.0.0" in said
+    assert "# starter 2.0.2 against starter 2.0.1" in said
     assert "The challenger is not promoted." in said
     assert re.search(r"^- macro-F1: 0 against the champion's [01]\.?\d*; it must be at most 0\.01 lower\.$", said, re.M)
     assert re.search(r"^\| macro-F1 \| .* \| \*\*not good enough\*\* \|$", said, re.M)
 
 
 def promote(home: Path, challenger: str, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    return moderato("promote", home / challenger, "--dataset", home / "harder", "--data-dir", data, *more)
+    """Run the command, which times both models."""
+    return moderato("promote", home / challenger, "--dataset", home / "longer", "--data-dir", data, *more)
 
 
 def test_the_command_promotes_what_is_better_and_rollback_goes_back(home: Path, tmp_path: Path) -> None:
@@ -312,7 +323,7 @@ def test_the_command_promotes_what_is_better_and_rollback_goes_back(home: Path, 
     assert promoted["evidence"] == compared["evidence"] == champion["pointer"]["evidence"]
     assert "2.0.6" in moderato("model", "--data-dir", tmp_path).stdout
     assert "came with Moderato again" in moderato("rollback", "--data-dir", tmp_path).stdout
-    assert "2.0.0" in moderato("champion", "--data-dir", tmp_path).stdout
+    assert "2.0.1" in moderato("champion", "--data-dir", tmp_path).stdout
     assert "nothing to roll back" in refusal("rollback", "--data-dir", tmp_path)
 
 
@@ -336,7 +347,7 @@ def test_a_dry_or_quick_run_compares_and_promotes_nothing(home: Path, tmp_path: 
 
 
 def test_a_challenger_whose_dataset_is_not_at_hand_is_one_sentence(tmp_path: Path) -> None:
-    made = change_starter(tmp_path / "made", renamed("2.0.1"))
+    made = change_starter(tmp_path / "made", renamed("2.1.0"))
     done = subprocess.run(
         [sys.executable, "-m", "local", "promote", made, "--data-dir", tmp_path],
         env=os.environ | {"PYTHONPATH": str(STARTER.parents[1] / "functions")},

@@ -16,29 +16,34 @@ from tests.translated import (
     FUNCTIONS,
     KEY,
     OWN_ISSUER,
+    RETRAINING,
+    RETRAINING_FUNCTIONS,
     WORKTEAM,
     Resources,
     arn,
     deployed,
+    functions_of,
     of_type,
     properties,
     statements,
 )
 
 ROOT = Path(__file__).parents[1]
-TARGETS = {"Predict": "predict", "Feedback": "light", "Authorizer": "light", "Labeling": "light", "Rollout": "light"}
+TARGETS = {name: "predict" if name == "Predict" else "light" for name in FUNCTIONS | RETRAINING_FUNCTIONS}
 SET_BY_THE_IMAGE = {"MODEL_DIR"}
 SET_BY_LAMBDA = {"AWS_REGION"}
 
 # Functions
 
 
-def test_functions_are_those_that_are_known(stack: Resources) -> None:
-    assert set(of_type(stack, "AWS::Lambda::Function")) == {f"{name}Function" for name in FUNCTIONS}
+def test_functions_are_those_that_are_known() -> None:
+    assert set(functions_of(deployed())) == FUNCTIONS
+    assert set(functions_of(deployed(**RETRAINING))) == FUNCTIONS | RETRAINING_FUNCTIONS
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
-def test_a_function_is_its_handler_in_its_image(stack: Resources, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(FUNCTIONS | RETRAINING_FUNCTIONS))
+def test_a_function_is_its_handler_in_its_image(name: str) -> None:
+    stack = deployed(**RETRAINING)
     function, metadata = properties(stack, f"{name}Function"), stack[f"{name}Function"]["Metadata"]
     room = name.lower()
     assert function["PackageType"] == "Image"
@@ -67,23 +72,24 @@ def test_the_hook_has_time_for_slow_answers(stack: Resources) -> None:
     assert properties(stack, "RolloutFunction")["Timeout"] > 2 * QUESTION_SECONDS
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
-def test_a_function_is_told_what_its_main_reads(stack: Resources, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(FUNCTIONS | RETRAINING_FUNCTIONS))
+def test_a_function_is_told_what_its_main_reads(name: str) -> None:
     read = environment_of((ROOT / "functions" / name.lower() / "main.py").read_text())
-    told = properties(stack, f"{name}Function")["Environment"]["Variables"]
-    assert set(told) == {"ORT_DISABLE_TELEMETRY"} | (read - SET_BY_THE_IMAGE - SET_BY_LAMBDA)
-    assert told["ORT_DISABLE_TELEMETRY"] == "1"
-    assert not any(value is None for value in told.values())
+    for shape in (RETRAINING, {**RETRAINING, "KmsKeyArn": KEY, "LabelingWorkteamArn": WORKTEAM}):
+        told = variables(deployed(**shape), name)
+        assert set(told) == {"ORT_DISABLE_TELEMETRY"} | (read - SET_BY_THE_IMAGE - SET_BY_LAMBDA)
+        assert told["ORT_DISABLE_TELEMETRY"] == "1"
+        assert not any(value is None for value in told.values())
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
-def test_a_function_logs_to_a_group_of_its_own(stack: Resources, name: str) -> None:
-    assert properties(stack, f"{name}Function")["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}LogGroup"}}
+def test_a_function_logs_to_a_group_of_its_own(stack: Resources) -> None:
+    for name in functions_of(stack):
+        assert properties(stack, f"{name}Function")["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}LogGroup"}}
 
 
 def test_every_log_group_forgets(stack: Resources) -> None:
     groups = of_type(stack, "AWS::Logs::LogGroup")
-    assert set(groups) == {f"{name}LogGroup" for name in FUNCTIONS | {"Access"}}
+    assert set(groups) == {f"{name}LogGroup" for name in [*functions_of(stack), "Access"]}
     assert {one["Properties"]["RetentionInDays"] for one in groups.values()} == {"30"}
 
 
@@ -128,11 +134,18 @@ def test_the_hook_is_told_the_new_version_and_has_a_name_that_codedeploy_may_cal
 # Events and dead letters
 
 
-@pytest.mark.parametrize("name", ["Labeling", "Rollout"])
-def test_an_event_that_a_function_fails_at_goes_to_its_dead_letters(stack: Resources, name: str) -> None:
-    found = properties(stack, f"{name}FunctionEventInvokeConfig")
-    assert found["DestinationConfig"] == {"OnFailure": {"Destination": arn(f"{name}DeadLetters")}}
-    assert found["FunctionName"] == {"Ref": f"{name}Function"}
+def test_an_event_that_a_function_fails_at_goes_to_its_dead_letters(stack: Resources) -> None:
+    called = {name for name in functions_of(stack) if name not in ANSWERING}
+    found = of_type(stack, "AWS::Lambda::EventInvokeConfig")
+    assert set(found) == {f"{name}FunctionEventInvokeConfig" for name in called}
+    for name in called:
+        given = found[f"{name}FunctionEventInvokeConfig"]["Properties"]
+        assert given["DestinationConfig"] == {"OnFailure": {"Destination": arn(f"{name}DeadLetters")}}
+        assert given["FunctionName"] == {"Ref": f"{name}Function"}
+
+
+ANSWERING = {"Predict", "Feedback", "Authorizer"}
+"""Functions whose caller waits for the answer, and can ask again."""
 
 
 def test_labeling_looks_at_the_reviews_every_hour(stack: Resources) -> None:
@@ -149,23 +162,48 @@ def test_the_end_of_a_labeling_job_is_told_where_there_can_be_one() -> None:
     assert pattern["detail"] == {"LabelingJobStatus": ["Completed", "Failed", "Stopped"]}
 
 
+def test_texts_are_compared_once_a_day_and_at_a_time_at_which_repetitions_stay_within_the_hour() -> None:
+    assert properties(deployed(), "DriftSchedule")["ScheduleExpression"] == "cron(17 4 * * ? *)"
+    assert properties(deployed(), "DriftErrorsAlarm")["Period"] == 3600
+
+
 def test_every_rule_may_call_its_function_and_has_dead_letters(stack: Resources) -> None:
     rules = of_type(stack, "AWS::Events::Rule")
-    assert rules
+    assert {name: FUNCTION_OF_RULE[name] for name in rules} == {
+        name: rule["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"][0] for name, rule in rules.items()
+    }
+    [allowed] = [one for one in statements(stack, "ScheduleDeadLettersPolicy") if one["Effect"] == "Allow"]
+    assert allowed["Condition"]["ArnEquals"]["aws:SourceArn"] == [
+        arn(name) for name in FUNCTION_OF_RULE if name in rules
+    ]
     for name, rule in rules.items():
         [target] = rule["Properties"]["Targets"]
-        assert target["Arn"] == arn("LabelingFunction")
+        assert rule["Properties"]["State"] == "ENABLED"
         assert target["DeadLetterConfig"] == {"Arn": arn("ScheduleDeadLetters")}
-        permission = properties(stack, f"{name}Permission")
-        assert permission["FunctionName"] == {"Ref": "LabelingFunction"}
-        assert (permission["Principal"], permission["SourceArn"]) == ("events.amazonaws.com", arn(name))
-        [allowed] = [one for one in statements(stack, "ScheduleDeadLettersPolicy") if one["Effect"] == "Allow"]
-        assert arn(name) in allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 10}
+        if "RoleArn" not in target:  # what is no function is called by a role instead
+            permission = properties(stack, f"{name}Permission")
+            assert permission["FunctionName"] == {"Ref": FUNCTION_OF_RULE[name]}
+            assert (permission["Principal"], permission["SourceArn"]) == ("events.amazonaws.com", arn(name))
+
+
+FUNCTION_OF_RULE = {
+    "LabelingSchedule": "LabelingFunction",
+    "LabelingJobChange": "LabelingFunction",
+    "DriftSchedule": "DriftFunction",
+    "RetrainingSchedule": "RetrainingFunction",
+    "RetrainingWeekly": "RetrainingFunction",
+    "DriftRings": "RetrainingFunction",
+    "PipelineChange": "RetrainingFunction",
+    "PackageChange": "RetrainingFunction",
+    "ModelApproval": "ApprovalDestination",
+}
 
 
 def test_every_queue_is_one_of_dead_letters_that_keeps_them_two_weeks_and_takes_them_by_tls(stack: Resources) -> None:
     queues = of_type(stack, "AWS::SQS::Queue")
-    assert set(queues) == {"LabelingDeadLetters", "RolloutDeadLetters", "ScheduleDeadLetters"}
+    called = {name for name in functions_of(stack) if name not in ANSWERING}
+    assert set(queues) == {f"{name}DeadLetters" for name in called | {"Schedule"}}
     for name, queue in queues.items():
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
         denied = [one for one in statements(stack, f"{name}Policy") if one["Effect"] == "Deny"]
@@ -224,6 +262,13 @@ def test_texts_in_the_bucket_are_gone_after_a_month() -> None:
     assert {one["Status"] for one in rules.values()} == {"Enabled"}
     assert (rules["labeling"]["Prefix"], rules["labeling"]["ExpirationInDays"]) == ("labeling/", 30)
     assert rules["labeling"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    # The retraining function deletes the texts of a batch itself; what was in it stays.
+    assert rules["batches"] == {
+        "Id": "batches",
+        "Status": "Enabled",
+        "Prefix": "retraining/batches/",
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+    }
     assert rules["old-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
 
 

@@ -3,17 +3,18 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from moderato.access import Refusal
 from moderato.telemetry import NAMESPACE
-from tests.translated import Resources, deployed, of_type, properties, statements
+from tests.translated import RETRAINING, Resources, dashboard_of, deployed, of_type, properties, statements
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
-ROOMS = ("predict", "feedback", "authorizer", "labeling", "rollout")
 
 LAMBDA = ({"FunctionName"}, {"FunctionName", "Resource"}, {"FunctionName", "Resource", "ExecutedVersion"})
 AWS_METRICS: dict[str, dict[str, tuple[set[str], ...]]] = {
@@ -46,21 +47,52 @@ ALARMS = {
     "RolloutDeadLetters": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 0),
     "ScheduleDeadLetters": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 0),
     "OldestReview": ("Moderato", "oldest_review_seconds", "Maximum", 7 * 24 * 3600),
+    "Drift": ("Moderato", "drifting_categories", "Maximum", 0),
+    "DriftErrors": ("AWS/Lambda", "Errors", "Sum", 2),
+    "DriftDeadLetters": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 0),
 }
 """Metric, statistic and threshold of each alarm but the one on the rate of flags."""
+
+ALARMS_OF_RETRAINING = {
+    "RetrainingErrors": ("AWS/Lambda", "Errors", "Sum", 0),
+    "RetrainingFailed": ("Moderato", "retraining_failed", "Sum", 0),
+    "PipelineMissing": ("Moderato", "pipeline_missing", "Sum", 0),
+    "RetrainingDeadLetters": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 0),
+}
+"""Those that a stack has besides where it retrains."""
 
 ALARM = "AWS::CloudWatch::Alarm"
 Metric = tuple[str, str, dict[str, Any]]
 
 
-def test_alarms_ring_where_they_should(stack: Resources) -> None:
+@pytest.mark.parametrize(
+    ("shape", "known"), [({}, ALARMS), (RETRAINING, ALARMS | ALARMS_OF_RETRAINING)], ids=["defaults", "retraining"]
+)
+def test_alarms_ring_where_they_should(shape: dict[str, str], known: dict[str, object]) -> None:
+    stack = deployed(**shape)
     alarms = {name.removesuffix("Alarm"): one["Properties"] for name, one in of_type(stack, ALARM).items()}
-    assert set(alarms) == set(ALARMS) | {"FlagRate"}
+    assert set(alarms) == set(known) | {"FlagRate"}
     found = {
         name: (one["Namespace"], one["MetricName"], statistic(one), one["Threshold"]) for name, one in plain(alarms)
     }
-    assert found == ALARMS
+    assert found == known
     assert {one["ComparisonOperator"] for _, one in plain(alarms)} == {"GreaterThanThreshold"}
+
+
+def test_what_is_measured_once_a_day_rings_for_a_day() -> None:
+    stack = deployed(**RETRAINING)
+    daily = ("DriftAlarm", "RetrainingFailedAlarm", "PipelineMissingAlarm")
+    assert {properties(stack, name)["Period"] for name in daily} == {86400}
+    # What is measured each day is never missing from a window of two, which slides: else it would ring anew each day.
+    assert [properties(stack, name)["EvaluationPeriods"] for name in daily] == [2, 1, 1]
+    assert properties(stack, "DriftAlarm")["DatapointsToAlarm"] == 1
+
+
+def test_a_retraining_function_that_runs_out_of_time_each_hour_rings() -> None:
+    # Its lease outlives it, so its repetition leaves without an error: there is one an hour, and no dead letter.
+    alarm = properties(deployed(**RETRAINING), "RetrainingErrorsAlarm")
+    assert (alarm["Threshold"], alarm["Period"]) == (0, 3600)
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, 3)
 
 
 def test_somebody_is_told_of_every_alarm_and_that_it_is_over(stack: Resources) -> None:
@@ -147,8 +179,30 @@ def test_stacks_of_one_name_in_two_regions_have_a_dashboard_each(stack: Resource
 
 
 def test_the_dashboard_names_resources_of_the_stack(stack: Resources) -> None:
-    named = set(re.findall(r"\$\{(\w+)[.}]", properties(stack, "Dashboard")["DashboardBody"]["Fn::Sub"]))
-    assert named - {"PredictMemory"} <= set(stack)
+    named = set(re.findall(r"\$\{(\w+)[.}]", dashboard_of(stack)))
+    assert named - {"PredictMemory", "FewestLabels"} <= set(stack)
+
+
+def test_the_dashboard_shows_what_retrains_only_where_something_does() -> None:
+    shown = [widget["properties"]["title"] for widget in widgets(deployed(**RETRAINING))]
+    usual = [widget["properties"]["title"] for widget in widgets(deployed())]
+    assert shown[: len(usual)] == usual
+    assert [title.split(":")[0] for title in shown[len(usual) :]] == ["Retraining", "Retraining"]
+    assert "etraining" not in dashboard_of(deployed())
+
+
+def test_the_latest_errors_are_those_of_every_function(stack: Resources) -> None:
+    [query] = [widget["properties"]["query"] for widget in widgets(stack) if widget["type"] == "log"]
+    groups = {name for name in of_type(stack, "AWS::Logs::LogGroup") if name != "AccessLogGroup"}
+    assert set(re.findall(r"SOURCE '\$\{(\w+)\}' \|", query)) == groups
+
+
+def test_the_dashboard_shows_errors_of_every_function_and_letters_of_every_queue(stack: Resources) -> None:
+    shown = [metric for widget in widgets(stack) for metric in shown_by(widget)]
+    failing = {found["FunctionName"].strip("${}") for _, name, found in shown if name == "Errors"}
+    assert failing == set(of_type(stack, "AWS::Lambda::Function"))
+    letters = {found["QueueName"][2:].split(".")[0] for space, _, found in shown if space == "AWS/SQS"}
+    assert letters == set(of_type(stack, "AWS::SQS::Queue"))
 
 
 def test_the_cost_that_is_shown_is_of_the_memory_that_functions_have(stack: Resources) -> None:
@@ -167,7 +221,7 @@ def test_the_cost_that_is_shown_is_of_the_memory_that_functions_have(stack: Reso
 def test_widgets_of_the_dashboard_lie_side_by_side() -> None:
     taken = [
         (x, y)
-        for one in widgets(deployed())
+        for one in widgets(deployed(**RETRAINING))
         for x in range(one["x"], one["x"] + one["width"])
         for y in range(one["y"], one["y"] + one["height"])
     ]
@@ -178,6 +232,10 @@ def test_widgets_of_the_dashboard_lie_side_by_side() -> None:
 def test_the_rules_can_see_metrics() -> None:
     assert emits("predict", "decided_block")
     assert emits("feedback", "feedback_recorded")
+    assert emits("drift", "recent_reversal_rate")
+    assert emits("retraining", "champion_kept")
+    assert emits("retraining", "package_rejected")
+    assert not emits("retraining", "drifting_categories")
     assert not emits("predict", "feedback_recorded")
     assert not emits("predict", "decided")
     assert not is_there(("AWS/Lambda", "Error", {"FunctionName": "x"}))
@@ -213,7 +271,9 @@ def dimensions(given: list[dict[str, Any]]) -> dict[str, Any]:
 
 def widgets(stack: Resources) -> list[dict[str, Any]]:
     """Return what is on the dashboard."""
-    found: list[dict[str, Any]] = json.loads(properties(stack, "Dashboard")["DashboardBody"]["Fn::Sub"])["widgets"]
+    # A number of the parameters is no JSON before it is put in.
+    body = re.sub(r": \$\{(\w+)\}", r': "\1"', dashboard_of(stack))
+    found: list[dict[str, Any]] = json.loads(body)["widgets"]
     return found
 
 
@@ -252,19 +312,35 @@ def emitted(room: str) -> frozenset[str]:
 
 def said_by(module: ast.Module) -> Iterator[Iterator[str]]:
     """Yield patterns of the names of each call that counts or measures."""
-    constants = {ast.unparse(node.targets[0]): node.value for node in module.body if isinstance(node, ast.Assign)}
+    known = {ast.unparse(node.targets[0]): node.value for node in module.body if isinstance(node, ast.Assign)}
+    known |= {name: value for node in ast.walk(module) if isinstance(node, ast.For) for name, value in looped(node)}
     for node in ast.walk(module):
         if not isinstance(node, ast.Call) or not node.args:
             continue
-        if ast.unparse(node.func).rsplit(".", 1)[-1] in ("count", "measure"):
-            yield names(constants.get(ast.unparse(node.args[0]), node.args[0]))
+        if ast.unparse(node.func).rsplit(".", 1)[-1].lstrip("_") in ("count", "measure"):
+            yield names(node.args[0], known)
 
 
-def names(said: ast.expr) -> Iterator[str]:
+def looped(loop: ast.For) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the variables of a loop over rows that are written out, each with all that it will be."""
+    if isinstance(loop.target, ast.Tuple) and isinstance(loop.iter, ast.Tuple):
+        rows = [row.elts for row in loop.iter.elts if isinstance(row, ast.Tuple)]
+        for variable, values in zip(loop.target.elts, zip(*rows, strict=True), strict=True):
+            yield ast.unparse(variable), ast.Tuple(list(values))
+
+
+def names(said: ast.expr, known: Mapping[str, ast.expr]) -> Iterator[str]:
     """Yield patterns of what a call counts: what varies in it is one of the words that can stand there."""
-    if isinstance(said, ast.IfExp):
-        yield from names(said.body)
-        yield from names(said.orelse)
+    if isinstance(said, ast.Name):
+        yield from names(known[said.id], known) if said.id in known else ()
+    elif isinstance(said, ast.Subscript):
+        yield from names(known[ast.unparse(said.value)], known)
+    elif isinstance(said, ast.Tuple | ast.Dict):
+        for each in said.elts if isinstance(said, ast.Tuple) else said.values:
+            yield from names(each, known)
+    elif isinstance(said, ast.IfExp):
+        yield from names(said.body, known)
+        yield from names(said.orelse, known)
     elif isinstance(said, ast.JoinedStr) and isinstance(said.values[0], ast.Constant):
         begin = str(said.values[0].value)
         yield f"{begin}{VARYING[begin]}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.translated import CONSOLE, KEY, OWN_ISSUER, SHAPES, WORKTEAM, objections, source
+from tests.translated import APPROVALS, CONSOLE, KEY, OWN_ISSUER, SHAPES, WORKTEAM, objections, source
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,6 +44,9 @@ def test_parameters_that_make_sense_are_accepted(name: str) -> None:
         ({**OWN_ISSUER, "OidcTokenUrl": "https://id.example/token"}, "OidcClientId is empty"),
         ({"OidcClientId": "console"}, "client of its own"),
         ({"CreateUserPool": "false", "SignInPrefix": "us"}, "SignInPrefix"),
+        ({**APPROVALS, "ApprovalRepository": ""}, "ApprovalRepository is needed"),
+        ({**APPROVALS, "Retraining": "false"}, "which is false"),
+        ({**APPROVALS, "ApprovalConnectionArn": ""}, "ApprovalConnectionArn, which is empty"),
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(parameters: dict[str, str], part: str) -> None:
@@ -68,6 +71,8 @@ def test_a_work_team_is_refused_where_ground_truth_has_no_text_tasks() -> None:
         ("SignInPrefix", "moderato-1", "-moderato"),
         ("SignInPrefix", "law", "my-cognito"),
         ("SharedKeysTable", "prod-KeysTable-1", "arn:aws:dynamodb:eu-west-1:1:table/keys"),
+        ("ApprovalConnectionArn", APPROVALS["ApprovalConnectionArn"], "moderato-github"),
+        ("ApprovalRepository", "coral/moderato.api", "https://github.com/coral/moderato"),
     ],
 )
 def test_a_parameter_refuses_what_it_cannot_be(name: str, good: str, bad: str) -> None:
@@ -95,6 +100,7 @@ def test_what_a_client_needs_is_an_output() -> None:
         "ApiUrl", "ConsoleUrl", "DashboardUrl", "Tenant", "TableName", "KeysTableName", "BucketName", "AlarmTopicArn",
         "LabelingDeadLettersUrl", "PredictFunctionName", "FeedbackFunctionName", "LabelingFunctionName",
         "AuthorizerFunctionName", "UserPoolId", "TokenUrl", "PlatformClientId", "ConsoleClientId",
+        "DriftFunctionName", "RetrainingFunctionName", "TrainingRoleArn", "ModelGroupName",
     }  # fmt: skip
     assert all(described.values())
 

@@ -1,13 +1,26 @@
 """Who may do what on AWS: each function has a role of its own, and no role has more than its function calls."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from moderato.groundtruth_jobs import INPUT, LABELS, LAMBDA_ACCOUNTS, OUTPUT, QUARANTINE, TEMPLATES
-from tests.translated import FUNCTIONS, KEY, WORKTEAM, Resources, arn, deployed, of_type, properties, statements
+from tests.rights import granted, listed, of_role
+from tests.translated import (
+    FUNCTIONS,
+    KEY,
+    RETRAINING,
+    RETRAINING_FUNCTIONS,
+    WORKTEAM,
+    Resources,
+    arn,
+    deployed,
+    functions_of,
+    of_type,
+    properties,
+    statements,
+)
 
 LOGS = {("logs:CreateLogStream", "LogGroup"), ("logs:PutLogEvents", "LogGroup")}
 WRITES = {("dynamodb:PutItem", "Table")}
@@ -15,6 +28,12 @@ READS = {(f"dynamodb:{action}", "Table") for action in ("GetItem", "BatchGetItem
     ("dynamodb:Query", "Table/index/listings")
 }
 CHANGES = {(f"dynamodb:{action}", "Table") for action in ("UpdateItem", "DeleteItem", "ConditionCheckItem")}
+HERE = ":sagemaker:${AWS::Region}:${AWS::AccountId}"
+PIPELINE = f"{HERE}:pipeline/${{AWS::StackName}}"
+GROUP, PACKAGES = (
+    f"{HERE}:model-package-group/${{AWS::StackName}}-models",
+    f"{HERE}:model-package/${{AWS::StackName}}-models/*",
+)
 PUTS = {("s3:PutObject", f"Bucket/{folder}/*") for folder in (INPUT, LABELS, TEMPLATES, QUARANTINE)}
 GETS = {("s3:GetObject", f"Bucket/{folder}/*") for folder in (INPUT, OUTPUT)} | {("s3:ListBucket", "Bucket")}
 JOB = ":sagemaker:${AWS::Region}:${AWS::AccountId}:labeling-job/moderato-*"
@@ -22,6 +41,8 @@ DEPLOYMENTS = (
     ":codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:"
     "${ServerlessDeploymentApplication}/${PredictFunctionDeploymentGroup}"
 )
+
+KEPT = ("batches", "packages")
 
 MAY = {
     "Predict": LOGS | WRITES,
@@ -39,6 +60,30 @@ MAY = {
         ("codedeploy:PutLifecycleEventHookExecutionStatus", DEPLOYMENTS),
         ("sqs:SendMessage", "RolloutDeadLetters"),
     },
+    "Drift": LOGS
+    | READS
+    | {
+        ("s3:GetObject", "Bucket/drift/*"),
+        ("s3:PutObject", "Bucket/drift/*"),
+        ("s3:ListBucket", "Bucket"),
+        ("sqs:SendMessage", "DriftDeadLetters"),
+    },
+    "Retraining": LOGS
+    | WRITES
+    | READS
+    | CHANGES
+    | {
+        *((f"s3:{action}Object", f"Bucket/retraining/{part}/*") for action in ("Get", "Put") for part in KEPT),
+        ("s3:DeleteObject", "Bucket/retraining/batches/*"),
+        ("s3:ListBucket", "Bucket"),
+        ("sagemaker:StartPipelineExecution", PIPELINE),
+        ("sagemaker:ListPipelineExecutions", PIPELINE),
+        ("sagemaker:DescribePipelineExecution", f"{PIPELINE}/execution/*"),
+        ("sagemaker:ListPipelineExecutionSteps", f"{PIPELINE}/execution/*"),
+        ("sagemaker:DescribeModelPackage", PACKAGES),
+        *(("sagemaker:ListModelPackages", part) for part in (GROUP, PACKAGES)),
+        ("sqs:SendMessage", "RetrainingDeadLetters"),
+    },
 }
 """What each function calls, and on what; a transaction needs the rights of its parts."""
 
@@ -55,6 +100,11 @@ WITH_A_WORK_TEAM = {
 }
 
 UNAVOIDABLE = {
+    ("TrainingRole", "cloudwatch:PutMetricData"): "as for Ground Truth: no resource types, bound by the namespace",
+    ("TrainingRole", "ecr:GetAuthorizationToken"): (
+        "the login of a registry has no resource types (Service Authorization Reference, ECR); which images it opens "
+        "is said by the statement on repositories"
+    ),
     ("LabelingJobRole", "cloudwatch:PutMetricData"): (
         "PutMetricData has no resource types (Service Authorization Reference, CloudWatch); Ground Truth's own policy "
         "asks for it, and the condition on the namespace is all that can be said"
@@ -67,13 +117,13 @@ UNAVOIDABLE = {
 def test_every_function_has_a_role_of_its_own(stack: Resources) -> None:
     functions = of_type(stack, "AWS::Lambda::Function")
     assert {name: one["Properties"]["Role"] for name, one in functions.items()} == {
-        f"{name}Function": arn(f"{name}Role") for name in FUNCTIONS
+        f"{name}Function": arn(f"{name}Role") for name in functions_of(stack)
     }
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("name", sorted(FUNCTIONS | RETRAINING_FUNCTIONS))
 def test_a_function_may_do_what_it_calls_and_nothing_else(name: str) -> None:
-    assert granted(deployed(), f"{name}Role", name) == MAY[name]
+    assert granted(deployed(**RETRAINING), f"{name}Role", name) == MAY[name]
 
 
 def test_labeling_may_change_reviews_and_make_jobs_where_there_is_a_work_team_only() -> None:
@@ -83,7 +133,7 @@ def test_labeling_may_change_reviews_and_make_jobs_where_there_is_a_work_team_on
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("name", sorted(FUNCTIONS | RETRAINING_FUNCTIONS))
 def test_a_key_of_ones_own_may_be_used_through_the_services_that_need_it(name: str) -> None:
     services = {
         "Predict": ["dynamodb"],
@@ -91,8 +141,11 @@ def test_a_key_of_ones_own_may_be_used_through_the_services_that_need_it(name: s
         "Authorizer": ["dynamodb"],
         "Labeling": ["dynamodb", "s3", "sqs"],
         "Rollout": ["sqs"],
+        "Drift": ["dynamodb", "s3", "sqs"],
+        "Retraining": ["dynamodb", "s3", "sqs"],
     }
-    [statement] = [one for one in of_role(deployed(KmsKeyArn=KEY), f"{name}Role") if one["Resource"] == KEY]
+    stack = deployed(KmsKeyArn=KEY, **RETRAINING)
+    [statement] = [one for one in of_role(stack, f"{name}Role") if one["Resource"] == KEY]
     through = statement["Condition"]["StringEquals"]["kms:ViaService"]
     assert through == [{"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"} for service in services[name]]
     assert statement["Action"] == ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
@@ -133,10 +186,18 @@ MOVES = ("lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetProvisionedConcurre
 
 
 def test_a_role_is_taken_by_its_service_alone(stack: Resources) -> None:
-    services = {"DeploymentRole": "codedeploy", "LabelingJobRole": "sagemaker"}
+    services = {
+        "DeploymentRole": "codedeploy",
+        "LabelingJobRole": "sagemaker",
+        "TrainingRole": "sagemaker",
+        "ApprovalRole": "events",
+    }
     for name, role in of_type(stack, "AWS::IAM::Role").items():
         [trust] = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": f"{services.get(name, 'lambda')}.amazonaws.com"}
+        # These services work for whoever asks them: only for this account they may take the role.
+        if services.get(name) in ("sagemaker", "events"):
+            assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
         assert "ManagedPolicyArns" not in role["Properties"]
 
 
@@ -152,10 +213,12 @@ def test_no_statement_has_a_wildcard_but_those_that_aws_leaves_no_choice(stack: 
 
 
 def test_each_unavoidable_wildcard_is_bound_by_what_can_be_said() -> None:
-    stack = deployed(LabelingWorkteamArn=WORKTEAM)
-    [metrics] = [one for one in of_role(stack, "LabelingJobRole") if one["Resource"] == "*"]
-    assert metrics["Action"] == "cloudwatch:PutMetricData"
-    assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": ["*sagemaker*", "*SageMaker*"]}}
+    stack = deployed(LabelingWorkteamArn=WORKTEAM, **RETRAINING)
+    for role, others in (("LabelingJobRole", []), ("TrainingRole", ["ecr:GetAuthorizationToken"])):
+        [*login, metrics] = [one for one in of_role(stack, role) if one["Resource"] == "*"]
+        assert [one["Action"] for one in login] == others
+        assert metrics["Action"] == "cloudwatch:PutMetricData"
+        assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": ["*sagemaker*", "*SageMaker*"]}}
     for statement in properties(deployed(), "AlarmKey")["KeyPolicy"]["Statement"]:
         assert statement["Sid"] in ("Administration", "Alarms")
 
@@ -169,40 +232,3 @@ def all_statements(stack: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((name, one) for one in statements(stack, name))
         elif "KeyPolicy" in resource["Properties"]:
             yield from ((name, one) for one in resource["Properties"]["KeyPolicy"]["Statement"])
-
-
-def of_role(stack: Resources, name: str) -> list[dict[str, Any]]:
-    """Return the statements of a role."""
-    policies = properties(stack, name)["Policies"]
-    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
-
-
-def granted(stack: Resources, role: str, name: str) -> set[tuple[str, str]]:
-    """Return the actions that a role has, each with its resource in short; `name` is the function's."""
-    return {
-        (action, short(resource).removeprefix(name) if short(resource) == f"{name}LogGroup" else short(resource))
-        for statement in of_role(stack, role)
-        for action in listed(statement["Action"])
-        for resource in listed(statement["Resource"])
-    }
-
-
-def listed(value: Any) -> list[Any]:
-    """Return a value that may stand alone as a list."""
-    return value if isinstance(value, list) else [value]
-
-
-def short(resource: Any) -> str:
-    """Return a resource of a statement by its logical id, or what follows the partition in its ARN."""
-    if isinstance(resource, str):
-        return resource
-    [(function, argument)] = resource.items()
-    if function == "Fn::GetAtt":
-        return str(argument[0])
-    assert function == "Fn::Sub", json.dumps(resource)
-    return (
-        str(argument)
-        .removeprefix("arn:${AWS::Partition}")
-        .replace("${", "", argument.startswith("${"))
-        .replace(".Arn}", "", 1)
-    )

@@ -223,7 +223,7 @@ def test_the_event_is_only_ever_a_variable() -> None:
 def test_each_job_takes_the_role_of_what_it_does() -> None:
     roles = {name: step["with"]["role-to-assume"] for name, job in deployment().items() if (step := role_step(job))}
     assert roles == {
-        "model": "${{ vars.AWS_BUILD_ROLE }}",
+        "model": "${{ vars.AWS_MODEL_ROLE || vars.AWS_BUILD_ROLE }}",
         "push": "${{ vars.AWS_BUILD_ROLE }}",
         "scan": "${{ vars.AWS_BUILD_ROLE }}",
         "deploy-dev": "${{ vars.AWS_DEPLOY_ROLE }}",

@@ -16,7 +16,9 @@ REGION = "eu-west-1"
 Resource = dict[str, Any]
 Resources = dict[str, Resource]
 
-FUNCTIONS = {"Predict", "Feedback", "Authorizer", "Labeling", "Rollout"}
+FUNCTIONS = {"Predict", "Feedback", "Authorizer", "Labeling", "Rollout", "Drift"}
+RETRAINING_FUNCTIONS = {"Retraining"}
+"""Those that are there only where a stack retrains."""
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/one"
 WORKTEAM = "arn:aws:sagemaker:eu-west-1:123456789012:workteam/private-crowd/one"
@@ -26,12 +28,20 @@ CONSOLE = {
     "OidcAuthorizeUrl": "https://id.example/authorize",
     "OidcTokenUrl": "https://id.example/token",
 }
+RETRAINING = {"Retraining": "true"}
+APPROVALS = {
+    **RETRAINING,
+    "ApprovalConnectionArn": "arn:aws:events:eu-west-1:123456789012:connection/moderato-github/0b2c4d6e-1",
+    "ApprovalRepository": "coral/moderato",
+}
 SHAPES: dict[str, dict[str, str]] = {
     "defaults": {},
     "prod": {"Stage": "prod", "AlarmEmail": "a@example.org"},
     "key and work team": {"KmsKeyArn": KEY, "LabelingWorkteamArn": WORKTEAM},
     "own issuer": {**OWN_ISSUER, **CONSOLE},
     "keys alone": {"CreateUserPool": "false", "SharedKeysTable": "keys"},
+    "retraining": RETRAINING,
+    "retraining, with a key, that tells of approvals": {**APPROVALS, "KmsKeyArn": KEY},
 }
 """Parameters of stacks of every kind that there can be."""
 
@@ -97,6 +107,19 @@ def objections(region: str = REGION, **parameters: str) -> list[str]:
 def of_type(resources: Resources, kind: str) -> Resources:
     """Return the resources of a type."""
     return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
+
+
+def functions_of(stack: Resources) -> list[str]:
+    """Return the names of a stack's functions, by which their roles, groups and folders are named too."""
+    return sorted(name.removesuffix("Function") for name in of_type(stack, "AWS::Lambda::Function"))
+
+
+def dashboard_of(stack: Resources) -> str:
+    """Return what is on the dashboard, as JSON in which references to resources stay as they are."""
+    body, parts = properties(stack, "Dashboard")["DashboardBody"]["Fn::Sub"]
+    for name, part in parts.items():
+        body = body.replace(f"${{{name}}}", part and part["Fn::Sub"])
+    return str(body)
 
 
 def arn(name: str) -> dict[str, Any]:

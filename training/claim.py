@@ -50,7 +50,7 @@ def _claim_of(recipe: Recipe, dataset_folder: Path) -> Claim:
     return Claim(
         dataset=dataset.describe(dataset_folder)["digest"],
         parent=parent_of(recipe),
-        commit=_commit(),
+        commit=code_version(),
         problem=recipe.problem,
         categories=recipe.categories,
         # The parent's digest says which model it is, however its path is spelled.
@@ -77,7 +77,8 @@ def _without_machine(each: Claim) -> Claim:
     return msgspec.structs.replace(each, train=knobs, commit=None)
 
 
-def _commit() -> str | None:
+def code_version() -> str | None:
+    """Return the commit of this code, with "-dirty" where files differ from it; None where it is no git checkout."""
     git = shutil.which("git")
     if git is None:
         return None

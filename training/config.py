@@ -216,6 +216,12 @@ class Recipe(_Table, frozen=True, kw_only=True):
     """Where the recipe was read from."""
 
 
+class _Knobs(_Table, frozen=True, kw_only=True):
+    """A file of knobs."""
+
+    train: TrainKnobs
+
+
 def load_recipe(name: str | Path) -> Recipe:
     """Read the recipe NAME of `recipes/`, or the file that NAME is a path of.
 
@@ -225,6 +231,28 @@ def load_recipe(name: str | Path) -> Recipe:
     if not path.is_file():
         raise RecipeError(f"no recipe {str(name)!r}: there are {_known_recipes()}, or give the path of a .toml file")
     return _load(path)[1]
+
+
+def load_knobs(path: Path, recipe: Recipe) -> Recipe:
+    """Read a TOML file with a [train] table, as `tune` writes it, and lay it over the recipe's.
+
+    Raises RecipeError in one sentence that names the file, the line and the mend.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+        table = tomllib.loads(content)
+    except FileNotFoundError:
+        raise RecipeError(f"no knobs at {path}; give the path of a TOML file with a [train] table") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from None
+    if list(table) != ["train"] or not isinstance(table["train"], dict):
+        raise RecipeError(f"{path} has {', '.join(table) or 'nothing'}; a file of knobs has one table, [train]")
+    knobs = msgspec.to_builtins(recipe.train) | table["train"]
+    try:
+        laid_over = msgspec.convert({"train": knobs}, _Knobs).train
+    except msgspec.ValidationError as error:
+        raise RecipeError(_explain(path, content, str(error))) from None
+    return msgspec.structs.replace(recipe, train=laid_over)
 
 
 def _known_recipes() -> str:

@@ -42,6 +42,15 @@ NEAR_ADDITION = "equals or nearly repeats an older addition"
 LICENCE = "the platform's own"
 
 
+class NothingNew(RecipeError):
+    """No label gets in and nothing is erased, so there is no next version."""
+
+    def __init__(self, message: str, left_out: Mapping[str, int]) -> None:
+        super().__init__(message)
+        self.left_out = left_out
+        """How many labels were offered and left out, by reason."""
+
+
 @dataclass(frozen=True)
 class _Version:
     """A dataset version as it is read: each row with the line that it stands in."""
@@ -91,15 +100,24 @@ def grow(parent: Path, accepted: Path, output: Path, erased: Collection[str] = (
     Raises RecipeError when there is nothing to add and nothing to erase, or the parent or a label is not what it should
     be; the message holds nothing of a text.
     """
+    try:
+        return extend(parent, accepted, output, erased)
+    except NothingNew as nothing:
+        if ALREADY_THERE in nothing.left_out:
+            return parent
+        raise
+
+
+def extend(parent: Path, accepted: Path, output: Path, erased: Collection[str] = ()) -> Path:
+    """Do as `grow` does, but raise NothingNew also where the parent has all the labels already."""
     version = _Version(parent, dataset.verify(parent))
     labels = read_accepted(accepted, dataset.categories_of(version.description))
     stale = [each for each in version.additions if comes_from(each, erased)]
     kept = [each for each in version.additions if not comes_from(each, erased)]
     fresh, left_out = _sift(version, kept, labels, erased)
     if not fresh and not stale:
-        if any(each.reason == ALREADY_THERE for each in left_out):
-            return parent
-        raise RecipeError(_nothing_new(accepted, labels, left_out))
+        reasons = Counter(each.reason for each in left_out)
+        raise NothingNew(_nothing_new(accepted, labels, reasons), reasons)
     return _write(version, kept, fresh, left_out, output)
 
 
@@ -277,10 +295,9 @@ def _settle(part: Path, folder: Path, digest: str) -> Path:
     return folder
 
 
-def _nothing_new(path: Path, labels: Sequence[AcceptedLabel], left_out: Sequence[LeftOut]) -> str:
+def _nothing_new(path: Path, labels: Sequence[AcceptedLabel], reasons: Mapping[str, int]) -> str:
     if not labels:
         return f"{path} has no accepted labels, so there is nothing to add"
-    reasons = Counter(each.reason for each in left_out)
     told = "; ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     return f"{path}: nothing to add, for all {len(labels)} labels are left out: {told}"
 

@@ -28,6 +28,7 @@ from training.config import Recipe
 from training.evaluate import Complete, choose, evaluate, hold_out
 from training.evaluation import Evaluation, write_metrics
 from training.parent import parent_of
+from training.reference import reference_of
 
 GOLDEN_TEXTS = Path(__file__).parent / "golden.txt"
 
@@ -63,7 +64,8 @@ def package(
         write_card(recipe, dataset.describe(dataset_folder), fitted, evaluation), encoding="utf-8"
     )
     write_metrics(evaluation, directory.parent / "metrics.json")
-    _seal(directory, msgspec.structs.replace(fitted, metrics=metrics_of(evaluation)))
+    reference = reference_of(scorer, held_out.test.only(held_out.natural))
+    _seal(directory, msgspec.structs.replace(fitted, metrics=metrics_of(evaluation), reference=reference))
     return _verify(directory)
 
 

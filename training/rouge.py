@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
 
 from training.dataset import Row
 from training.evaluation import Estimate, Table
@@ -112,6 +111,9 @@ def _gathered(
 
 def _figures_of(sentences: Sequence[str], scores: Sequence[float], reference: str, share: float) -> list[list[float]]:
     """(method, kind) of one document."""
+    # It brings a toolkit of languages along, for whose import (1.3 s) every other command and process would pay.
+    from rouge_score.rouge_scorer import RougeScorer
+
     first = [-number for number in range(len(sentences))]
     scorer = RougeScorer(list(KINDS), use_stemmer=True)
     return [

@@ -39,9 +39,10 @@ class Unreachable(Exception):
 def tracked(recipe: Recipe, folder: Path, uri: str | None = None) -> Iterator[list[TrainerCallback]]:
     """Track the training in `folder`: hand the callbacks to `train`.
 
-    `uri` is an MLflow tracking server's or a SQLite file's (sqlite:///...); by default `mlflow.db` beside the run
-    folders. A run that was killed goes on as the same MLflow run. Where MLflow is missing or its store cannot be
-    reached, that is one warning, and training goes on. Only the first of several processes tracks.
+    `uri` is an MLflow tracking server's (on SageMaker, its ARN) or a SQLite file's (sqlite:///...); by default
+    `mlflow.db` beside the run folders. A run that was killed goes on as the same MLflow run. Where MLflow is missing
+    or its store cannot be reached, that is one warning, and training goes on. Only the first of several processes
+    tracks.
     """
     tracker = _Tracker(recipe, folder, uri)
     status = "FAILED"
@@ -153,7 +154,8 @@ def _without_password(uri: str) -> str:
 
 
 def _client(uri: str) -> "MlflowClient":
-    if uri.startswith("file:") or "://" not in uri:
+    # One on SageMaker is named by its ARN.
+    if uri.startswith("file:") or not ("://" in uri or uri.startswith("arn:")):
         raise Unreachable(f"{uri!r} is a folder, which MLflow no longer keeps runs in; use sqlite:///PATH or a server")
     # Read by MLflow when it is imported: it reports to its maker unless told not to, and waits minutes for a server.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

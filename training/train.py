@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from accelerate import PartialState
 from sklearn.metrics import f1_score, roc_auc_score
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -28,7 +27,6 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
-    TrainerControl,
     TrainerState,
     TrainingArguments,
     set_seed,
@@ -38,6 +36,7 @@ from moderato.artifact import Problem
 from moderato.text import normalize
 from training import dataset, tricks
 from training.blend import blend
+from training.checkpoints import SealCheckpoints, known_to_all, newest_checkpoint, processes, saved_by_any_process
 from training.claim import claim, write_whole
 from training.config import Recipe, RecipeError
 from training.continuation import continue_from
@@ -70,17 +69,37 @@ class EpochOrder(TrainerCallback):  # type: ignore[misc]  # transformers is not 
     resumed run would shuffle the rest of its epoch anew, so that some rows came twice and others never.
     """
 
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Seed torch just before the rows of the epoch are put in order."""
         torch.manual_seed(args.seed + int(state.epoch or 0))
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+        """Leave the generator's state out of a checkpoint between epochs.
+
+        A resumed run would otherwise load it after the epoch was seeded: another order of rows than an unbroken run
+        has, and in each process another one.
+        """
+        if float(state.epoch or 0).is_integer():
+            name = f"rng_state_{args.process_index}.pth" if args.world_size > 1 else "rng_state.pth"
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Sharding:
-    """How a model too large for one GPU is spread: the path of an FSDP or of a DeepSpeed configuration, or neither."""
+    """How a training is spread over processes.
+
+    A model too large for one GPU takes the path of an FSDP or of a DeepSpeed configuration.
+    """
 
     fsdp: Path | None = None
     deepspeed: Path | None = None
+    shared_disk: bool = True
+    """Whether all hosts see the same folders; otherwise the first process of each writes a copy of the run."""
+
+    def writes_here(self) -> bool:
+        """Whether this process is the one that writes."""
+        known = processes()
+        return bool(known.is_main_process if self.shared_disk else known.is_local_main_process)
 
 
 @dataclass(frozen=True)
@@ -107,11 +126,12 @@ def train(
     Checkpoints lie beside them: a run that was killed goes on from the newest. Under torchrun every process calls this.
     Raises RecipeError when `output` holds a run of another recipe or dataset, or `sharding` cannot be had here.
     """
+    sharding = sharding or Sharding()
     _check(recipe, sharding)
     output.mkdir(parents=True, exist_ok=True)
     claim(output, recipe, dataset_folder)
     start = output / "start"
-    recipe = _with_start(recipe, start)
+    recipe = _with_start(recipe, start, sharding)
     rows = training_rows(recipe, dataset_folder)
     validation = [row for row in dataset.load(dataset_folder, "validation") if row.natural]
     train_knobs, blend_knobs = recipe.train, recipe.blend
@@ -119,14 +139,14 @@ def train(
     loss = make_loss(recipe, rows)
     encoder = _fit(recipe, first, validation, loss, callbacks, sharding)
     if start.is_dir() and train_knobs.share < 1:
-        encoder = _average(start, encoder, train_knobs.share, output / "continued")
+        encoder = _average(start, encoder, train_knobs.share, output / "continued", sharding)
     if blend_knobs is None:
         return encoder
     replayed = random.Random(train_knobs.seed).sample(rows, min(blend_knobs.rows, len(rows)))
     blended = [*replayed, *blend(rows, blend_knobs.blends, train_knobs.seed)]
     second = Phase(str(encoder), blended, 1, blend_knobs.learning_rate, output / "phase-2")
     blended_encoder = _fit(recipe, second, validation, loss, callbacks, sharding)
-    return _average(encoder, blended_encoder, blend_knobs.share, output / "encoder")
+    return _average(encoder, blended_encoder, blend_knobs.share, output / "encoder", sharding)
 
 
 def training_rows(recipe: Recipe, dataset_folder: Path) -> list[Row]:
@@ -161,27 +181,28 @@ def encoder_of(recipe: Recipe) -> str:
     return encoder.path or encoder.name
 
 
-def _with_start(recipe: Recipe, folder: Path) -> Recipe:
+def _with_start(recipe: Recipe, folder: Path, sharding: Sharding) -> Recipe:
     """The recipe with an encoder made from the model that it goes on from, if it goes on from one."""
     if recipe.encoder.model is None:
         return recipe
-    processes = PartialState(cpu=not torch.cuda.is_available())
-    if processes.is_main_process and not folder.is_dir():
+    if sharding.writes_here() and not folder.is_dir():
         found = continue_from(model_of(recipe), folder)
         print(
             f"going on from {recipe.encoder.model}: over {found.texts} golden texts logits differ from the served "
             f"ones by {found.mean:.3f} on average and {found.largest:.3f} at most",
             flush=True,
         )
-    processes.wait_for_everyone()
+    processes().wait_for_everyone()
     encoder = msgspec.structs.replace(recipe.encoder, model=None, package=None, path=str(folder))
     return msgspec.structs.replace(recipe, encoder=encoder)
 
 
-def _check(recipe: Recipe, sharding: Sharding | None) -> None:
+def _check(recipe: Recipe, sharding: Sharding) -> None:
     """Stop where the Trainer would not shard, or would without a word do something else."""
-    if sharding is None:
+    if sharding.fsdp is None and sharding.deepspeed is None:
         return
+    if not sharding.shared_disk:
+        raise RecipeError("FSDP and DeepSpeed need a disk that all hosts share; leave --own-disks out")
     if not torch.cuda.is_available():
         # The Trainer would take both for plain DDP, and say nothing.
         raise RecipeError("FSDP and DeepSpeed need GPUs; leave --fsdp and --deepspeed out")
@@ -195,17 +216,18 @@ def _fit(
     validation: Sequence[Row],
     loss: MaskedLoss | SingleLabelLoss,
     callbacks: Sequence[TrainerCallback],
-    sharding: Sharding | None,
+    sharding: Sharding,
 ) -> Path:
-    encoder = phase.output / "encoder"
-    if (phase.output / "history.json").is_file():
+    encoder, history = phase.output / "encoder", phase.output / "history.json"
+    is_over = history.is_file()
+    if is_over if sharding.shared_disk else known_to_all([1] if is_over else []):
         return encoder
     trainer = make_trainer(recipe, phase, validation, loss, callbacks, sharding)
-    trainer.train(resume_from_checkpoint=_newest_checkpoint(phase.output / "checkpoints"))
+    trainer.train(resume_from_checkpoint=newest_checkpoint(phase.output / "checkpoints", sharding.writes_here()))
     trainer.save_model(str(encoder))
-    if trainer.is_world_process_zero():
+    if trainer.args.should_save:
         # Written last: a phase that has its history is complete.
-        write_whole(phase.output / "history.json", json.dumps(trainer.state.log_history, indent=1))
+        write_whole(history, json.dumps(trainer.state.log_history, indent=1))
     trainer.accelerator.wait_for_everyone()
     return encoder
 
@@ -229,7 +251,7 @@ def make_trainer(
     )
     early = [EarlyStoppingCallback(recipe.train.patience)] if recipe.train.patience else []
     return Trainer(
-        model=model,
+        model=saved_by_any_process(model),
         args=_arguments(recipe, phase, sharding or Sharding()),
         train_dataset=TokenRows(phase.rows, tokenizer, recipe.train.max_tokens),
         eval_dataset=TokenRows(validation, tokenizer, recipe.train.max_tokens),
@@ -237,7 +259,7 @@ def make_trainer(
         processing_class=tokenizer,
         compute_loss_func=loss,
         compute_metrics=partial(_figures, recipe.problem, loss),
-        callbacks=[EpochOrder(), *early, *callbacks],
+        callbacks=[EpochOrder(), SealCheckpoints(), *early, *callbacks],
         optimizers=(_optimizer(recipe, phase, model), None),
     )
 
@@ -265,6 +287,7 @@ def _arguments(recipe: Recipe, phase: Phase, sharding: Sharding) -> TrainingArgu
         save_strategy="steps",
         save_steps=train_knobs.checkpoint_steps,
         save_total_limit=2,
+        save_on_each_node=not sharding.shared_disk,
         load_best_model_at_end=stops_early,
         # How long patience has lasted is part of where a run was.
         restore_callback_states_from_checkpoint=stops_early,
@@ -354,34 +377,19 @@ def _single_label_metrics(prediction: EvalPrediction) -> dict[str, float]:
     }
 
 
-def _average(first: Path, second: Path, share: float, folder: Path) -> Path:
+def _average(first: Path, second: Path, share: float, folder: Path, sharding: Sharding) -> Path:
     """The weighted mean of two models (WiSE-FT, Wortsman et al. 2022): the gain of the second, little forgotten.
 
     Every process calls this, and the first one writes.
     """
-    processes = PartialState(cpu=not torch.cuda.is_available())
-    if processes.is_main_process:
+    if sharding.writes_here():
         models = [AutoModelForSequenceClassification.from_pretrained(path) for path in (first, second)]
         ours, theirs = (model.state_dict() for model in models)
         models[0].load_state_dict({name: torch.lerp(ours[name].float(), theirs[name].float(), share) for name in ours})
-        models[0].save_pretrained(folder)
+        saved_by_any_process(models[0]).save_pretrained(folder)
         AutoTokenizer.from_pretrained(first).save_pretrained(folder)
-    processes.wait_for_everyone()
+    processes().wait_for_everyone()
     return folder
-
-
-def _newest_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint; one whose `trainer_state.json` cannot be read was cut off while written."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
-    return str(max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if complete else None
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_text())
-    except ValueError:
-        return False
-    return True
 
 
 def _floats(row: Row) -> list[float]:

@@ -43,6 +43,15 @@ class Tuned:
     attempts: tuple[Attempt, ...]
 
 
+@dataclass(frozen=True)
+class Search:
+    """A search under way: what remembers its trials, what they draw from, and how many are still to be done."""
+
+    study: optuna.Study
+    space: SearchSpace
+    missing: int
+
+
 class _Report(TrainerCallback):  # type: ignore[misc]  # transformers is not where the types are checked
     """Tells a trial each validation figure, and ends it where it lags behind the others."""
 
@@ -72,20 +81,39 @@ def tune(
     lines belong under the recipe's [train]. A trial trains the first phase only. Its model is not kept.
     Raises RecipeError when time was up before the first trial had ended.
     """
+    search = begin(recipe, dataset_folder, output, trials, space)
+    if search.missing > 0:
+        search.study.optimize(
+            lambda trial: _attempt(recipe, dataset_folder, output, search.space, trial),
+            n_trials=search.missing,
+            timeout=timeout_seconds,
+        )
+    return conclude(search, recipe, output)
+
+
+def begin(recipe: Recipe, dataset_folder: Path, output: Path, trials: int, space: SearchSpace = SPACE) -> Search:
+    """Begin a search in the folder `output`, or go on with the one that it holds."""
     output.mkdir(parents=True, exist_ok=True)
     own = {name: getattr(recipe.train, name) for name in space.ranges}
-    study = _study(recipe, dataset_folder, output, space.holding(own))
+    space = space.holding(own)
+    study = _study(recipe, dataset_folder, output, space)
     _tidy(study, output)
     if not study.trials:
         study.enqueue_trial(own)
-    missing = trials - sum(trial.state in DONE for trial in study.trials)
-    if missing > 0:
-        study.optimize(
-            lambda trial: _attempt(recipe, dataset_folder, output, space.holding(own), trial),
-            n_trials=missing,
-            timeout=timeout_seconds,
-        )
-    return _write(_tuned(study, recipe), output)
+    return Search(study, space, trials - sum(trial.state in DONE for trial in study.trials))
+
+
+def conclude(search: Search, recipe: Recipe, output: Path) -> Tuned:
+    """Write the best knobs that a search has found so far. Raises RecipeError when no trial has ended."""
+    return _write(_tuned(search.study, recipe), output)
+
+
+def trial_recipe(recipe: Recipe, changes: Mapping[str, Knob]) -> Recipe:
+    """The recipe with these knobs, one phase, and evaluations that a pruner can go by."""
+    often = max(recipe.train.evaluations_per_epoch, EVALUATIONS_PER_EPOCH)
+    # A trial is not resumed, so it needs no checkpoints.
+    own = {"evaluations_per_epoch": often, "checkpoint_steps": 1_000_000}
+    return msgspec.structs.replace(recipe, train=msgspec.structs.replace(recipe.train, **own, **changes), blend=None)
 
 
 def attempts_table(tuned: Tuned) -> Table:
@@ -133,18 +161,10 @@ def _attempt(recipe: Recipe, dataset_folder: Path, output: Path, space: SearchSp
     report = _Report(trial)
     folder = output / f"trial-{trial.number}"
     try:
-        train(_with(recipe, space.suggest(trial)), dataset_folder, folder, [report])
+        train(trial_recipe(recipe, space.suggest(trial)), dataset_folder, folder, [report])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return max(report.figures) if recipe.train.patience else report.figures[-1]
-
-
-def _with(recipe: Recipe, changes: Mapping[str, Knob]) -> Recipe:
-    """The recipe with these knobs, one phase, and evaluations that a pruner can go by."""
-    often = max(recipe.train.evaluations_per_epoch, EVALUATIONS_PER_EPOCH)
-    # A trial is not resumed, so it needs no checkpoints.
-    own = {"evaluations_per_epoch": often, "checkpoint_steps": 1_000_000}
-    return msgspec.structs.replace(recipe, train=msgspec.structs.replace(recipe.train, **own, **changes), blend=None)
 
 
 def _tuned(study: optuna.Study, recipe: Recipe) -> Tuned:

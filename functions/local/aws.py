@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from local.options import Refused
+from moderato.dynamodb import DynamoStore
 from moderato.dynamodb_keys import DynamoKeys
 
 
@@ -14,6 +16,20 @@ def deployed_keys(table: str, region: str | None) -> Iterator[DynamoKeys]:
 
     Raises Refused where there is no way, and where AWS refuses what is done with them.
     """
+    with _dynamodb(table, region) as client:
+        yield DynamoKeys(client, table)
+
+
+@contextmanager
+def deployed_store(table: str, region: str | None) -> Iterator[DynamoStore]:
+    """Give the records of a deployed table, likewise."""
+    with _dynamodb(table, region) as client:
+        yield DynamoStore(client, table)
+
+
+@contextmanager
+def _dynamodb(table: str, region: str | None) -> Iterator[Any]:
+    """A client for what is done with a table, whose errors are told in a sentence that names it."""
     try:
         import boto3  # type: ignore[import-untyped]  # it has no types
         from botocore.config import Config  # type: ignore[import-untyped]
@@ -33,7 +49,7 @@ def deployed_keys(table: str, region: str | None) -> Iterator[DynamoKeys]:
     except (NoRegionError, ValueError):  # none is named, or what is named can be none
         raise Refused("name the AWS region of the table by --region or AWS_REGION") from None
     try:
-        yield DynamoKeys(client, table)
+        yield client
     except NoCredentialsError:
         raise Refused("nobody is signed in to AWS here: try `aws sts get-caller-identity`") from None
     except (BotoCoreError, ClientError) as error:

@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from local import commands_keys, commands_labels, commands_models, commands_serve, commands_trace, outputs, texts
+from local import (
+    commands_drift,
+    commands_keys,
+    commands_labels,
+    commands_models,
+    commands_serve,
+    commands_trace,
+    outputs,
+    texts,
+)
 from local.datasets import UnreadableDataset
 from local.models import find_model
 from local.options import DATA, AsJson, DataDirectory, Model, Refused
@@ -30,6 +39,7 @@ app.command()(commands_models.promote)
 app.command()(commands_models.rollback)
 app.command()(commands_models.champion)
 app.command()(commands_trace.trace)
+app.command()(commands_drift.drift)
 dataset_app.command("grow")(commands_labels.grow_dataset)
 app.add_typer(commands_labels.labels_app, name="labels")
 app.add_typer(commands_labels.gold_app, name="gold")

@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from local import checkout, label_files
+from local.databases import existing_store
 from local.datasets import GROWN, describe
 from local.label_files import Imported
 from local.lineage import Lineage, Version
@@ -18,7 +19,7 @@ from moderato import acceptance
 from moderato.acceptance import Accepted
 from moderato.artifact import Manifest, load_manifest
 from moderato.groundtruth import CONSOLE_JOB
-from moderato.sqlite import SqliteStore
+from moderato.store import Store
 
 labels_app = typer.Typer(help="Take labels out, and bring labels in.", no_args_is_help=True)
 gold_app = typer.Typer(help="Test items that check annotators.", no_args_is_help=True)
@@ -40,7 +41,8 @@ def grow_dataset(
 
     manifest = load_manifest(find_model(model, data_dir))
     place = parent or _youngest(manifest, data_dir)
-    with _store(data_dir) as store:
+    with existing_store(data_dir) as store:
+        label_files.require_about(store, manifest.category_names)
         additions, erased = Version(place, describe(place)).additions(), store.erased()
         known = {addition.review_id for addition in additions}
         accepted = ReviewQueue(store, manifest.category_names).accepted(known=known)
@@ -66,9 +68,34 @@ def export_labels(
 ) -> None:
     """Write all labels as an augmented manifest, as Ground Truth does."""
     categories = _categories(model, data_dir)
-    with _store(data_dir) as store:
+    with existing_store(data_dir) as store:
         count = label_files.export_labels(store, categories, file)
     typer.echo(f"{count} labels written to {file}.")
+
+
+@labels_app.command("batch")
+def write_batch(
+    folder: Annotated[Path, typer.Argument(help="The folder to write accepted.jsonl and erased.json into.")],
+    model: Model = None,
+    table: Annotated[
+        str | None, typer.Option(help="Deployed table, the stack's output TableName; without it, the data folder's.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="AWS region of the table.", envvar="AWS_REGION")] = None,
+    data_dir: DataDirectory = DATA,
+) -> None:
+    """Write every settled label with its text, and what was erased, for a training elsewhere (docs/schedulers.md).
+
+    Answers are looked over first, and a label that no longer stands is taken back. With --table, --model is the model
+    that serves there.
+    """
+    if table is not None and model is None:
+        raise Refused(
+            "name the directory of the model that serves the table by --model: labels are about its categories"
+        )
+    categories = _categories(model, data_dir)
+    with _records(table, region, data_dir) as store:
+        count = label_files.write_batch(store, categories, folder)
+    typer.echo(f"{count} labels written to {folder}.")
 
 
 @labels_app.command("import")
@@ -83,7 +110,7 @@ def import_labels(
     Exit status 1 if there were only such lines.
     """
     categories = _categories(model, data_dir)
-    with _store(data_dir) as store:
+    with existing_store(data_dir) as store:
         imported = label_files.import_labels(store, categories, file, job)
     _tell(imported)
     if imported.quarantined and not imported.trusted:
@@ -101,7 +128,7 @@ def add_gold(
 
     directory = find_model(model, data_dir)
     items = label_files.read_gold(file, load_manifest(directory).category_names)
-    with _store(data_dir) as store:
+    with existing_store(data_dir) as store:
         added = add_items(store, directory, items)
     typer.echo(f"{added} gold items added, {len(items) - added} were there.")
 
@@ -125,6 +152,19 @@ def _grow(parent: Path, accepted: Sequence[Accepted], output: Path, erased: Coll
         return checkout.grow(parent, path, output, erased)
 
 
+@contextmanager
+def _records(table: str | None, region: str | None, data_directory: Path) -> Iterator[Store]:
+    """The records of a deployed table, or of a data folder."""
+    if table is None:
+        with existing_store(data_directory) as store:
+            yield store
+    else:
+        from local.aws import deployed_store
+
+        with deployed_store(table, region) as deployed:
+            yield deployed
+
+
 def _categories(model: Path | None, data_directory: Path) -> tuple[str, ...]:
     return load_manifest(find_model(model, data_directory)).category_names
 
@@ -142,14 +182,3 @@ def _tell(imported: Imported) -> None:
         for each in imported.quarantined:
             table.add_row(str(each.line_number), each.reason, each.review_id or "")
         Console().print(table)
-
-
-@contextmanager
-def _store(data_directory: Path) -> Iterator[SqliteStore]:
-    """The database of a data folder that has one: a mistyped folder must not become an empty one."""
-    from local.assembly import DATABASE, open_store
-
-    if not (data_directory / DATABASE).is_file():
-        raise Refused(f"no database in {data_directory}: name the data folder of the server by --data-dir")
-    with closing(open_store(data_directory)) as store:
-        yield store

@@ -1,11 +1,13 @@
 """The databases of a data folder, opened alike, and the refusal of a folder that cannot be used."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from local.options import Refused
+from moderato.sqlite import SqliteStore
 
 Database = TypeVar("Database")
 
@@ -28,3 +30,14 @@ def open_database(path: Path, open_file: Callable[[Path], Database]) -> Database
         raise UnusableData.of(path.parent, error) from None
     except sqlite3.Error as error:
         raise UnusableData(f"{path} cannot be opened as a database: {error}") from None
+
+
+@contextmanager
+def existing_store(data_directory: Path) -> Iterator[SqliteStore]:
+    """Open the database of a data folder that has one: a mistyped folder must not become an empty one."""
+    from local.assembly import DATABASE, open_store
+
+    if not (data_directory / DATABASE).is_file():
+        raise Refused(f"no database in {data_directory}: name the data folder of the server by --data-dir")
+    with closing(open_store(data_directory)) as store:
+        yield store

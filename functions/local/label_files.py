@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -9,15 +10,20 @@ from typing import BinaryIO
 import msgspec
 
 from local.options import Refused
+from moderato.acceptance import encode
 from moderato.clock import Clock, utc_now
 from moderato.contracts import Text
 from moderato.errors import UnknownReview
 from moderato.groundtruth import Answer, Quarantined, output_line, read_output
 from moderato.loop import pages
+from moderato.review_queue import ReviewQueue
 from moderato.reviews import Label, Review, Status
 from moderato.store import Store
 
 GOLD_LINE = '{"text": "...", "labels": [...]}'
+
+ACCEPTED, ERASED = "accepted.jsonl", "erased.json"
+"""The files of a batch."""
 
 _PAGE = 500
 _OPEN = (Status.WAITING, Status.DISPUTED)
@@ -50,21 +56,48 @@ class Imported:
 
 def export_labels(store: Store, categories: Sequence[str], path: Path) -> int:
     """Write every label that has its review to `path`, which appears whole; return how many. Raises Refused."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
-    try:
-        with part.open("wb") as file:
-            for line in _lines(store, categories):
-                file.write(line + b"\n")
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise Refused(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with _whole(path) as file:
+        for line in _lines(store, categories):
+            file.write(line + b"\n")
+            count += 1
     return count
+
+
+def write_batch(store: Store, categories: Sequence[str], folder: Path) -> int:
+    """Write every label that may go into a dataset, and the ids of what was erased, as a batch for training.
+
+    Return how many labels. Answers are looked over first, and what no longer stands is taken back. Other files of the
+    folder stay. Raises Refused, before anything changes, where the store's labels are about other categories.
+    """
+    require_about(store, categories)
+    accepted = ReviewQueue(store, categories).accepted(known=())
+    erased = store.erased()  # looked up last: what was erased meanwhile is named
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    # In this order a batch that was half written leaves out too much rather than too little.
+    with _whole(folder / ERASED) as file:
+        file.write(msgspec.json.encode(sorted(erased)))
+    with _whole(folder / ACCEPTED) as file:
+        file.writelines(encode(each) + b"\n" for each in accepted)
+    return len(accepted)
+
+
+def require_about(store: Store, categories: Sequence[str]) -> None:
+    """Check that labels and reviews are about these categories, before they are settled again by them. Raises Refused.
+
+    By other ones, what annotators chose would be forgotten, and what they were never asked would be a no.
+    """
+    found = {tuple(label.values) for label in pages(lambda cursor: store.list_labels(_PAGE, cursor))}
+    found |= {tuple(review.scores) for review in store.list_reviews(Status.WAITING, _PAGE).records if review.scores}
+    for about in found:
+        if set(about) != set(categories):
+            raise Refused(
+                f"the labels here are about {', '.join(about)}, and the model's categories are "
+                f"{', '.join(categories)}: name the directory of the model that serves here by --model"
+            )
 
 
 def import_labels(store: Store, categories: Sequence[str], path: Path, job: str, clock: Clock = utc_now) -> Imported:
@@ -106,6 +139,27 @@ def _gold_item(decoder: msgspec.json.Decoder[GoldItem], line: bytes, where: str,
     if not set(item.labels) <= set(categories):
         raise Refused(f"{where} has an unknown label; the categories are {', '.join(categories)}, and [] for none")
     return item
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which appears at `path` whole or not at all. Raises Refused."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.touch(0o600)  # with texts in it: for who wrote it alone, until they give it to others
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> Refused:
+    return Refused(f"{path} cannot be written: {error.strerror}")
 
 
 def _lines(store: Store, categories: Sequence[str]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,13 +18,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from local.events import Headers, HttpAnswer, answer_of, event_of
 from moderato.api import MAX_BODY_BYTES as API_MAX_BODY_BYTES
 from moderato.api import failure, problem
+from moderato.asgi import Application, ClientGone, Receive, Send, read_body
 from moderato.errors import RequestError, TooLarge
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """A Lambda function is never sent more: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -39,10 +36,6 @@ class Misdirected(RequestError):
     status = 421
     title = "Misdirected request"
     slug = "misdirected-request"
-
-
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
 
 
 class LocalContext(LambdaContext):
@@ -71,7 +64,7 @@ def create_application(
         try:
             if not is_public:
                 require_loopback_host(scope["headers"])
-            body = await _read_body(scope, receive)
+            body = await read_body(scope["headers"], receive, MAX_BODY_BYTES, _too_large())
         except ClientGone:
             return
         except RequestError as error:
@@ -102,6 +95,8 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # An answer's head and body are two pieces: the second would wait 40 ms for the client to acknowledge the first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((host, port))
         listener.listen(2048)
     except BaseException:
@@ -134,22 +129,6 @@ def run(handler: Handler, listener: socket.socket, logger: Logger, *, is_public:
     with ThreadPoolExecutor(threads, thread_name_prefix="lambda") as executor:
         application = create_application(handler, executor, logger, is_public=is_public)
         create_server(application).run(sockets=[listener])
-
-
-async def _read_body(scope: Mapping[str, Any], receive: Receive) -> bytes:
-    announced = dict(scope["headers"]).get(b"content-length", b"0")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise _too_large()
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
-        if not message.get("more_body"):
-            return bytes(body)
 
 
 def _too_large() -> TooLarge:

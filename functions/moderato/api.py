@@ -44,6 +44,7 @@ ADJUDICATORS = "adjudicators"
 
 _Request = TypeVar("_Request")
 _Query = TypeVar("_Query", bound=msgspec.Struct)
+_NOT_UTF8 = "the body is not valid UTF-8"
 _MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _MSGSPEC_PATH = re.compile(r"(?P<detail>.*?)(?: - at (?:`\$(?P<path>.*)`|.*))?", re.DOTALL)
 _MSGSPEC_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -180,7 +181,12 @@ def require_eraser(caller: Caller) -> None:
 def parse(event: APIGatewayProxyEventV2, request_type: type[_Request]) -> _Request:
     """Return the event's body as a `request_type`, or raise the RequestError that names what is wrong with it."""
     _require_json(event)
-    body = _body(event)
+    return parse_body(_bytes(event), request_type)
+
+
+def parse_body(body: bytes, request_type: type[_Request]) -> _Request:
+    """Return a body as a `request_type`, or raise the RequestError that names what is wrong with it."""
+    _require_text(body)
     request = _decode(body, request_type)
     _refuse_duplicates(body)
     return request
@@ -211,28 +217,28 @@ def _require_json(event: APIGatewayProxyEventV2) -> None:
         raise UnsupportedMediaType("the body must be JSON in UTF-8, with the header Content-Type: application/json")
 
 
-def _body(event: APIGatewayProxyEventV2) -> bytes:
-    body = _bytes(event)
+def _require_text(body: bytes) -> None:
+    try:
+        body.decode()
+    except UnicodeError:
+        raise InvalidRequest(_NOT_UTF8) from None
     if len(body) > MAX_BODY_BYTES:
         raise TooLarge(f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed: send fewer texts")
     if not body.strip():
         raise InvalidRequest("the body is empty; send a JSON object")
     if body.startswith(b"\xef\xbb\xbf"):
         raise InvalidRequest("the body begins with a byte order mark; send UTF-8 without one")
-    return body
 
 
 def _bytes(event: APIGatewayProxyEventV2) -> bytes:
     raw = event.body or ""
     try:
         encoded = raw.encode()
-        body = base64.b64decode(encoded, validate=True) if event.is_base64_encoded else encoded
-        body.decode()
+        return base64.b64decode(encoded, validate=True) if event.is_base64_encoded else encoded
     except binascii.Error:
         raise InvalidRequest("the event says that its body is base64, and it is not") from None
     except UnicodeError:
-        raise InvalidRequest("the body is not valid UTF-8") from None
-    return body
+        raise InvalidRequest(_NOT_UTF8) from None
 
 
 def _decode(body: bytes, request_type: type[_Request]) -> _Request:

@@ -12,6 +12,7 @@ from moderato.errors import BrokenModel
 
 MANIFEST = "manifest.json"
 REQUIRED_FILES = ("model.onnx", "tokenizer.json", "golden.jsonl", "card.md")
+_OPTIONAL = ("parent", "reference")
 
 
 class Problem(StrEnum):
@@ -82,6 +83,41 @@ class Metric(msgspec.Struct, frozen=True):
     """Expected calibration error after calibration, 10 bins of equal width."""
 
 
+class ScoreDistribution(msgspec.Struct, frozen=True, kw_only=True):
+    """How one category's scores are distributed: between these edges lie these shares of the texts."""
+
+    edges: tuple[float, ...]
+    """Where one bin ends and the next begins, ascending; a score on an edge is in the bin above it."""
+    shares: tuple[float, ...]
+    """One more than there are edges; their sum is 1."""
+    mean: float
+    flag_rate: float
+    """The share of the texts that reach the review threshold of this category."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless the shares fit the edges; where it is read, the reader refuses the file."""
+        if len(self.shares) != len(self.edges) + 1:
+            raise ValueError(f"{len(self.edges)} edges part {len(self.edges) + 1} shares, not {len(self.shares)}")
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores of texts as a model is meant to see them, by which later ones are seen to drift (`moderato.drift`)."""
+
+    texts: int
+    flag_rate: float
+    """The share of the texts that are flagged, by whichever category."""
+    reversal_rate: float | None
+    """The share of the flags that were wrong; None where none could be judged."""
+    judged_flags: int
+    """How many flags that share is of."""
+    categories: dict[str, ScoreDistribution]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless it is of some texts; where it is read, the reader refuses the file."""
+        if self.texts < 1:
+            raise ValueError(f"a reference is of one text or more, not of {self.texts}")
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """`manifest.json`: written last, so that a directory that has it is whole."""
 
@@ -100,6 +136,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, FileRecord]
     parent: str | None = None
     """Digest of the manifest of the model that training went on from; None where it began with the encoder."""
+    reference: Reference | None = None
+    """The scores of the held-out natural texts; None in models that were made before drift was looked for."""
     sha256: str = ""
     """Digest of this manifest without this field: a manifest has no other file to vouch for it."""
 
@@ -151,9 +189,8 @@ def manifest_digest(manifest: Manifest) -> str:
 
 def _told(manifest: Manifest) -> dict[str, Any]:
     content: dict[str, Any] = msgspec.to_builtins(manifest)
-    if manifest.parent is None:  # not said at all: so a manifest from before there were parents keeps its digest
-        del content["parent"]
-    return content
+    # Not said at all where there is none: so a manifest from before there was such a thing keeps its digest.
+    return {name: value for name, value in content.items() if value is not None or name not in _OPTIONAL}
 
 
 def _digest(content: dict[str, Any]) -> str:

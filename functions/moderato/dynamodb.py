@@ -24,6 +24,7 @@ class DynamoStore(DynamoReviews, DynamoBatches):
         job#<job>        batch                   a Batch; `is_claimed` = its list of reviews is final
         batches          open                    the job whose batch is open
         annotators       <annotator>             that somebody ever answered
+        retraining       state                   whose turn it is to retrain, and the batch of labels on its way
 
     `record` is the record as JSON. What changes of it is in attributes that win over it: `status` and `job` of a
     review, `dataset` of a label, `status` of a batch. `write` is the token of the call that wrote an item last.

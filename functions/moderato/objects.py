@@ -125,13 +125,13 @@ class S3Objects:
 
     def get(self, key: str, max_bytes: int = MAX_OBJECT_BYTES) -> bytes:
         """Return an object, or the first `max_bytes` + 1 of it if it is longer. Raises UnknownObject."""
-        with self._open(key) as body:
+        with self._object(key)["Body"] as body:
             content: bytes = body.read(max_bytes + 1)
             return content
 
     def lines(self, key: str, max_bytes: int) -> Iterator[bytes]:
         """Return an object's lines, split at line feeds only, each cut off after `max_bytes` + 1."""
-        body = self._open(key)
+        body = self._object(key)["Body"]
 
         def chunks() -> Iterator[bytes]:
             with body:
@@ -154,9 +154,9 @@ class S3Objects:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         return (item["Key"] for page in pages for item in page.get("Contents", ()))
 
-    def _open(self, key: str) -> Any:  # noqa: ANN401  # botocore's StreamingBody, which has no type here
+    def _object(self, key: str) -> Mapping[str, Any]:
         try:
-            return self._client.get_object(Bucket=self._bucket, Key=checked(key))["Body"]
+            return self._client.get_object(Bucket=self._bucket, Key=checked(key))
         except self._client.exceptions.NoSuchKey:
             raise UnknownObject("no object has this key") from None
 

@@ -63,7 +63,7 @@ class Operation:
 _DECISION_ID = "d_4kYbUq0bV7wVxk1mB2nHc3Zt9A"
 _FEEDBACK_ID = "f_Q0aJ8vXw2LrT5yNc1dEo7gKsPm"
 _REVIEW_ID = "r_9sFh2Lk0QwYx7nVbTz4mRc1e8G"
-_MODEL = {"name": "starter", "version": "2.0.0"}
+_MODEL = {"name": "starter", "version": "2.0.1"}
 _POLICY = {"name": "default", "version": 1}
 _REASON = {"category": "insult", "score": 0.93, "threshold": 0.8, "action": "review"}
 _VERDICT = {"action": "review", "scores": {"toxicity": 0.91, "insult": 0.93}, "reasons": [_REASON]}

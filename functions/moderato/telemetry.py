@@ -18,6 +18,8 @@ class Unit(StrEnum):
 
     SECONDS = "Seconds"
     COUNT = "Count"
+    NONE = "None"
+    """A share or an index, which counts nothing."""
 
 
 Measure = Callable[[str, float, Unit], None]

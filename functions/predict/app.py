@@ -9,7 +9,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from moderato.api import Guard, create_resolver, open_to_all, parse, respond
 from moderato.clock import Clock, utc_now
-from moderato.contracts import Health, ModelResponse, ModerateItem, ModerateRequest, ModerateResponse
+from moderato.contracts import (
+    Health,
+    ModelResponse,
+    ModerateItem,
+    ModerateRequest,
+    ModerateResponse,
+    ModerateResult,
+)
 from moderato.decisions import PolicyName
 from moderato.errors import InvalidRequest
 from moderato.judge import Judge, Outcome
@@ -46,11 +53,11 @@ def create_app(
     @resolver.post("/moderate")
     def moderate() -> Response[str]:
         request = parse(resolver.current_event, ModerateRequest)
-        policy = _policy(request.policy, policies)
+        policy = policy_of(request.policy, policies)
         outcomes = judge.each(items_of(request), policy, request.store, request.explain)
         _record(outcomes, store)
-        _report(outcomes, logger, count)
         results = [outcome.result for outcome in outcomes]
+        report(results, logger, count)
         return respond(ModerateResponse(judge.model, PolicyName(policy.name, policy.version), results))
 
     @resolver.get("/model")
@@ -89,24 +96,25 @@ def items_of(request: ModerateRequest) -> Sequence[ModerateItem]:
     return request.items
 
 
-def _record(outcomes: Sequence[Outcome], store: Store) -> None:
-    decisions = [outcome.decision for outcome in outcomes if outcome.decision is not None]
-    reviews = [outcome.review for outcome in outcomes if outcome.review is not None]
-    # An allowed text that nobody will look at touches no database.
-    if decisions:
-        store.record_decisions(decisions, reviews)
+def policy_of(name: str | None, policies: Mapping[str, Policy]) -> Policy:
+    """Return the policy that a request names, or the default one. Raises InvalidRequest where there is none."""
+    policy = policies.get(name or DEFAULT_POLICY)
+    if policy is None:
+        raise InvalidRequest.of("/policy", f"unknown policy; the known ones are {', '.join(sorted(policies))}")
+    return policy
 
 
-def _report(outcomes: Sequence[Outcome], logger: Logger, count: Count) -> None:
-    results = [outcome.result for outcome in outcomes]
+def report(results: Sequence[ModerateResult], logger: Logger, count: Count = ignore) -> None:
+    """Log one request's results in figures, and count each action."""
     flagged, stored = sum(result.flagged for result in results), sum(result.stored for result in results)
     logger.info("moderated", extra={"texts": len(results), "flagged": flagged, "stored": stored})
     for result in results:
         count(f"decided_{result.action}")
 
 
-def _policy(name: str | None, policies: Mapping[str, Policy]) -> Policy:
-    policy = policies.get(name or DEFAULT_POLICY)
-    if policy is None:
-        raise InvalidRequest.of("/policy", f"unknown policy; the known ones are {', '.join(sorted(policies))}")
-    return policy
+def _record(outcomes: Sequence[Outcome], store: Store) -> None:
+    decisions = [outcome.decision for outcome in outcomes if outcome.decision is not None]
+    reviews = [outcome.review for outcome in outcomes if outcome.review is not None]
+    # An allowed text that nobody will look at touches no database.
+    if decisions:
+        store.record_decisions(decisions, reviews)

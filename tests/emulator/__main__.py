@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.emulator.ministack import REGION, running
-from tests.emulator.stack import STACK, WORKTEAM_STACK, NotDeployed, deploy
+from tests.emulator.stack import STACK, WHOLE_STACK, NotDeployed, deploy
 from tests.images.containers import engine_answers
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,10 @@ PARAMETERS = {
     "Rollout": "AllAtOnce",
     "LogRetentionDays": "1",
 }
-WORKTEAM = f"arn:aws:sagemaker:{REGION}:000000000000:workteam/private-crowd/annotators"
+WHOLE = {
+    "LabelingWorkteamArn": f"arn:aws:sagemaker:{REGION}:000000000000:workteam/private-crowd/annotators",
+    "Retraining": "true",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +48,7 @@ def main(arguments: list[str]) -> int:
     with running(os.environ["EMULATOR_PYTHON"], LOG) as ministack:
         try:
             deploy(ministack, STACK, TEMPLATE, PARAMETERS)
-            deploy(ministack, WORKTEAM_STACK, TEMPLATE, {**PARAMETERS, "LabelingWorkteamArn": WORKTEAM})
+            deploy(ministack, WHOLE_STACK, TEMPLATE, {**PARAMETERS, **WHOLE})
         except NotDeployed as error:
             print(f"MiniStack did not take the template: {error}", file=sys.stderr)
             return 1

@@ -13,6 +13,7 @@ import pytest
 
 from tests.emulator import probe
 from tests.emulator.issuer import Issuer
+from tests.emulator.stack import WHOLE_STACK
 from tests.live.conftest import deployment, key, make_key
 from tests.live.deployment import Deployment
 
@@ -32,6 +33,14 @@ def state() -> Path:
 
 
 @pytest.fixture(scope="session")
+def whole(state: Path) -> Iterator[Deployment]:  # noqa: ARG001  # only on the emulator
+    """The stack that has all that can be asked for."""
+    deployment = Deployment.of(WHOLE_STACK)
+    yield deployment
+    deployment.http.close()
+
+
+@pytest.fixture(scope="session")
 def issuer(state: Path, deployment: Deployment) -> Issuer:
     """The user pool's issuer, whose signing key lies in the emulator's state."""
     pool = deployment.outputs["UserPoolId"]
@@ -40,12 +49,18 @@ def issuer(state: Path, deployment: Deployment) -> Issuer:
 
 @pytest.fixture(scope="session")
 def attempt(state: Path, deployment: Deployment) -> Iterator[Try]:  # noqa: ARG001  # only on the emulator
-    """Calls AWS with the role of one of the stack's functions."""
+    """Calls AWS with the role of one of the stack's functions, or with a role that is named by its ARN."""
     functions = boto3.client("lambda")
     made: dict[str, str] = {}
 
+    def role_of(function: str) -> str:
+        if function.startswith("arn:aws:iam:"):
+            return function
+        name = deployment.outputs.get(function, function)
+        return str(functions.get_function_configuration(FunctionName=name)["Role"])
+
     def call(function: str, service: str, operation: str, is_tls: bool = True, **arguments: Any) -> str:
-        role = functions.get_function_configuration(FunctionName=deployment.outputs.get(function, function))["Role"]
+        role = role_of(function)
         if role not in made:
             made[role] = f"probe-{len(made)}"
             functions.create_function(

@@ -15,8 +15,8 @@ from tests.emulator.template import emulated
 from tests.translated import parse, translate
 
 STACK = "moderato-emulated"
-WORKTEAM_STACK = "moderato-workteam"
-"""The same, but for a team of Ground Truth's that annotates, which gives the labeling function more permissions."""
+WHOLE_STACK = "moderato-whole"
+"""The same with all that can be asked for: a team of Ground Truth's that annotates, and what trains anew."""
 
 PATIENCE = {"Delay": 1, "MaxAttempts": 120}
 _TEMPLATES = "moderato-emulated-templates"

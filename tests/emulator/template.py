@@ -1,7 +1,7 @@
 """The translated template as MiniStack can deploy it: what it doesn't know is left out or said in another way.
 
 Every difference from what AWS gets is made here, and each has its reason. None is in a role, a policy, a table, a
-queue, a route, a rule or an image; of what a function is told, only an address of AWS is another.
+queue, a route, a rule or an image; of what functions are told, one address of AWS is another, and one bucket is none.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ NOT_MADE = {
     "AWS::CodeDeploy::Application": "MiniStack has no CodeDeploy: the alias moves at once, and no hook is asked",
     "AWS::CodeDeploy::DeploymentGroup": "as above",
     "AWS::CloudWatch::AnomalyDetector": "MiniStack has none",
+    "AWS::SageMaker::ModelPackageGroup": "MiniStack has no SageMaker: no pipeline runs, and no model is registered",
+    "AWS::Events::ApiDestination": "its CloudFormation makes none, and no approval could be told",
     "AWS::CloudWatch::Alarm with Metrics": "MiniStack's alarms look at one metric each: no sums, no bands",
 }
 """The kinds of resources that MiniStack cannot make, and what is so without them."""
@@ -37,9 +39,10 @@ def _changed(name: str, resource: Resource, url: str) -> Resource:
         return _with_properties(kept, IdentitySource=[])
     if name == "AuthorizerFunction":
         # The pool's keys are where MiniStack publishes them. The issuer is AWS's, as in the tokens.
-        keys = {"Fn::Sub": f"{url}/${{UserPool}}/.well-known/jwks.json"}
-        variables = {**resource["Properties"]["Environment"]["Variables"], "JWKS_URL": keys}
-        return _with_properties(kept, Environment={"Variables": variables})
+        return _told(kept, JWKS_URL={"Fn::Sub": f"{url}/${{UserPool}}/.well-known/jwks.json"})
+    if name == "DriftFunction":
+        # The bucket refuses what comes without TLS, and MiniStack has none; what the role may there, a probe tries.
+        return _told(kept, BASELINES="")
     return kept
 
 
@@ -59,6 +62,11 @@ def _name_only(resource: Resource) -> Resource:
     """Return a parameter that nobody reads, so that policies and others still find a name where they name this."""
     kept = {key: resource[key] for key in ("Condition",) if key in resource}
     return {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "-"}, **kept}
+
+
+def _told(function: Resource, **variables: object) -> Resource:
+    told = {**function["Properties"]["Environment"]["Variables"], **variables}
+    return _with_properties(function, Environment={"Variables": told})
 
 
 def _with_properties(resource: Resource, **properties: object) -> Resource:

@@ -10,6 +10,7 @@ UNTOUCHED = (
     "AWS::ApiGatewayV2::Route",
     "AWS::DynamoDB::Table",
     "AWS::Events::Rule",
+    "AWS::IAM::Policy",
     "AWS::IAM::Role",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Permission",
@@ -32,13 +33,16 @@ def test_what_decides_who_may_do_what_is_deployed_as_it_is() -> None:
     assert set(UNTOUCHED) <= {resource["Type"] for resource in translated()["Resources"].values()}
 
 
-def test_a_function_is_told_all_that_it_is_told_on_aws_but_for_one_address() -> None:
-    [name] = [name for name, (real, _) in changed().items() if real["Type"] == "AWS::Lambda::Function"]
-    real, made = (resource["Properties"] for resource in changed()[name])
-    assert name == "AuthorizerFunction"
-    assert [key for key in real if real[key] != made[key]] == ["Environment"]
-    told, told_here = (properties["Environment"]["Variables"] for properties in (real, made))
-    assert [key for key in told_here if told.get(key) != told_here[key]] == ["JWKS_URL"]
+def test_a_function_is_told_all_that_it_is_told_on_aws_but_for_an_address_and_a_bucket() -> None:
+    functions = {name: pair for name, pair in changed().items() if pair[0]["Type"] == "AWS::Lambda::Function"}
+    other = {}
+    for name, (real, made) in functions.items():
+        assert [key for key in real["Properties"] if real["Properties"][key] != made["Properties"][key]] == [
+            "Environment"
+        ]
+        told, told_here = (one["Properties"]["Environment"]["Variables"] for one in (real, made))
+        other[name] = [key for key in told_here if told.get(key) != told_here[key]]
+    assert other == {"AuthorizerFunction": ["JWKS_URL"], "DriftFunction": ["BASELINES"]}
 
 
 def test_only_what_ministack_cannot_make_is_not_made() -> None:

@@ -1,4 +1,4 @@
-"""What runs unattended on an emulated AWS: the schedule reaches the labeling function, and what fails is not lost.
+"""What runs unattended on an emulated AWS: schedules reach their functions, and what fails is not lost.
 
 MiniStack tries an asynchronous call three times and then hands it over, as Lambda does. What comes by one of its own
 rules or schedules it tries once, which is why the failing events here are sent to the function itself.
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -82,23 +83,38 @@ def test_an_event_at_which_the_function_is_killed_ends_as_a_dead_letter(
     assert len(killed) >= 3  # as often as it was tried
 
 
-def test_the_schedule_reaches_the_function(deployment: Deployment) -> None:
+def test_each_schedule_reaches_its_function(deployment: Deployment) -> None:
     begun = time.time()
     events = boto3.client("events")
-    target = boto3.client("lambda").get_function_configuration(FunctionName=deployment.outputs["LabelingFunctionName"])[
-        "FunctionArn"
-    ]
+    every = {function: schedule_of(deployment, function) for function in MEASURED}
+    for rule, _ in every.values():
+        # An hour is long for a test.
+        events.put_rule(Name=rule, ScheduleExpression="rate(1 minute)")
+    try:
+        for function, metric in MEASURED.items():
+            eventually(partial(is_logged, deployment, deployment.log_group(function), begun, metric))
+    finally:
+        for rule, expression in every.values():
+            events.put_rule(Name=rule, ScheduleExpression=expression)
+
+
+MEASURED = {"LabelingFunctionName": "reviews_waiting", "DriftFunctionName": "drift_texts"}
+"""What each function that a schedule calls measures then."""
+
+
+def is_logged(deployment: Deployment, group: str, since: float, word: str) -> bool:
+    """Return whether a word was logged to a group since a second of 1970."""
+    return any(word in line for line in deployment.log_lines(group, since))
+
+
+def schedule_of(deployment: Deployment, function: str) -> tuple[str, str]:
+    """Return the rule that calls a function by the clock, and when it does; what cannot be delivered is kept."""
+    functions, events = boto3.client("lambda"), boto3.client("events")
+    target = functions.get_function_configuration(FunctionName=deployment.outputs[function])["FunctionArn"]
     [rule] = events.list_rule_names_by_target(TargetArn=target)["RuleNames"]
     [sent] = events.list_targets_by_rule(Rule=rule)["Targets"]
     assert sent["DeadLetterConfig"]["Arn"]
-    every = events.describe_rule(Name=rule)["ScheduleExpression"]
-    # An hour is long for a test.
-    events.put_rule(Name=rule, ScheduleExpression="rate(1 minute)")
-    group = deployment.log_group("LabelingFunctionName")
-    try:
-        eventually(lambda: any("reviews_waiting" in line for line in deployment.log_lines(group, begun)))
-    finally:
-        events.put_rule(Name=rule, ScheduleExpression=every)
+    return rule, events.describe_rule(Name=rule)["ScheduleExpression"]
 
 
 @contextmanager

@@ -19,6 +19,12 @@ LIMITS = (
     "--memory", "1769m", "--memory-swap", "1769m", "--cpus", "1",
 )  # fmt: skip
 
+HOSTING_LIMITS = (
+    "--read-only", "--user", "993:990", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+    "--memory", "512m", "--memory-swap", "512m", "--cpus", "1",
+)  # fmt: skip
+"""Those of deploy/kubernetes/deployment.yaml: not even a folder for temporary files."""
+
 REGION = {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
 """What Lambda tells every function."""
 
@@ -93,6 +99,59 @@ class Function(AbstractContextManager["Function"]):
                     raise
             else:
                 return
+
+
+class Hosted(AbstractContextManager["Hosted"]):
+    """The predict image as SageMaker and Kubernetes start it: `docker run IMAGE serve`."""
+
+    def __init__(self, image: str, environment: Mapping[str, str] | None = None, model: Path | None = None) -> None:
+        """Start a container, with a model in the place where SageMaker unpacks one, if any."""
+        volumes = [] if model is None else ["-v", f"{model}:/opt/ml/model:ro"]
+        options = [*HOSTING_LIMITS, *volumes, *_settings(environment or {}), "-p", "127.0.0.1::8080"]
+        self._name = docker("run", "--detach", *options, image, "serve")
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the container."""
+        docker("rm", "--force", "--volumes", self._name)
+
+    def ask(self, method: str, path: str, body: str | None = None, kind: str = "application/json") -> tuple[int, str]:
+        """Send a request; return the status and the body of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
+        try:
+            connection.request(method, path, body, {"Content-Type": kind})
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def wait(self) -> None:
+        """Wait until it is healthy, as SageMaker does before it sends anything."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                if self.ask("GET", "/ping")[0] == 200:
+                    return
+            except (OSError, http.client.HTTPException, RuntimeError):
+                if time.monotonic() > deadline:
+                    raise
+
+    def stop(self) -> int:
+        """Send SIGTERM, and SIGKILL half a minute later, as SageMaker does; return the exit status."""
+        docker("stop", "--time", "30", self._name)
+        return self.exit_status()
+
+    def exit_status(self) -> int:
+        """Wait for its end; return the exit status."""
+        return int(docker("wait", self._name))
+
+    def written(self) -> str:
+        """Return what it wrote, errors and all."""
+        done = subprocess.run(["docker", "logs", self._name], capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+    @property
+    def _port(self) -> int:
+        return int(docker("port", self._name, "8080").splitlines()[0].rsplit(":", 1)[1])
 
 
 def engine_answers() -> bool:

@@ -13,7 +13,8 @@ from tests.images.containers import STORE_NOTHING, Function, docker, run_python
 LIGHT_SETTINGS = {
     "TABLE": "none", "KEEP_DAYS": "30", "SIGN_IN_URL": "", "TOKEN_URL": "", "SIGN_OUT_URL": "", "CLIENT_ID": "",
     "STACK": "images", "KEYS_TABLE": "none", "TENANT": "default", "ISSUER": "", "AUDIENCES": "", "JWKS_URL": "",
-    "LABELING_BUCKET": "none", "LABELING_ROLE": "", "LABELING_WORKTEAM": "", "LABELING_KEY": "",
+    "BUCKET": "none", "PIPELINE": "images", "MODEL_GROUP": "images-models", "FEWEST_LABELS": "200", "DRIFT_DAYS": "7",
+    "BASELINES": "", "LABELING_BUCKET": "none", "LABELING_ROLE": "", "LABELING_WORKTEAM": "", "LABELING_KEY": "",
     "NEW_VERSION": "arn:aws:lambda:eu-central-1:123456789012:function:predict:2",
 }  # fmt: skip
 MAX_PREDICT_BYTES = 200_000_000
@@ -64,7 +65,7 @@ def test_the_feedback_function_lets_nobody_in_without_an_authorizer(light: str) 
         assert function.ask(event("GET", "/reviews"))[0] == 401
 
 
-@pytest.mark.parametrize("room", ["feedback", "labeling", "authorizer", "rollout"])
+@pytest.mark.parametrize("room", ["feedback", "labeling", "authorizer", "rollout", "retraining", "drift"])
 def test_each_function_of_the_light_image_starts_without_a_model_runtime(light: str, room: str) -> None:
     loaded = _loaded(light, f"{room}.main", LIGHT_SETTINGS)
     assert room in loaded
@@ -133,7 +134,16 @@ def test_an_image_holds_no_package_cache_and_nothing_of_the_laptop(images: dict[
     )
     rooms = {
         "PredictFunction": ["model", "moderato", "predict"],
-        "FeedbackFunction": ["authorizer", "feedback", "labeling", "model", "moderato", "rollout"],
+        "FeedbackFunction": [
+            "authorizer",
+            "drift",
+            "feedback",
+            "labeling",
+            "model",
+            "moderato",
+            "retraining",
+            "rollout",
+        ],
     }
     assert run_python(images[function], source, options=("--user", "0:0", "--cap-add", "DAC_OVERRIDE")) == (
         f"[] {rooms[function]}"

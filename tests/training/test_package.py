@@ -89,6 +89,16 @@ def test_the_manifest_tells_the_figures_that_were_written_beside_it(run: Path) -
         assert metric.calibration_error == found.calibration_error
 
 
+def test_the_manifest_knows_how_the_scores_of_the_held_out_texts_spread(run: Path) -> None:
+    reference = load_manifest(run / "model").reference
+    (toxicity, *_) = read_metrics(run / "metrics.json").categories
+    assert reference is not None
+    assert (reference.texts, list(reference.categories)) == (24, list(HARM))
+    # Toxicity alone acts, so the flags are its flags.
+    assert reference.flag_rate == pytest.approx(toxicity.test.flagged / 24, abs=1e-6)
+    assert reference.reversal_rate == pytest.approx(1 - toxicity.precision.value, abs=1e-4)
+
+
 def test_a_finished_model_is_measured_again_with_its_own_thresholds(run: Path) -> None:
     assert evaluate_model(MADE, run / "dataset", run / "model") == read_metrics(run / "metrics.json")
     stricter = msgspec.structs.replace(MADE, targets={"toxicity": Target(review_precision=0.99)})

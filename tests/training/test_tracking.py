@@ -91,6 +91,8 @@ def test_a_run_that_was_broken_off_goes_on_as_the_same_run(folder: Path) -> None
         ("sqlite:////dev/null/mlflow.db", "cannot be reached"),
         ("file:///tmp/mlruns", "use sqlite:///PATH or a server"),
         ("http://127.0.0.1:9", "cannot be reached"),
+        # The training image has the plugin that knows these.
+        ("arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/m", "cannot be reached (Unsupported"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_one_warning(
