@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from moderato.agreement import Interval, Share
@@ -185,11 +186,45 @@ def test_what_was_close_to_a_threshold_is_stood_for_by_the_drawn() -> None:
     assert weights([kept("uncertain"), kept("sampled", probability=0.01)]) == [100]
 
 
+def stored(*reasons: str) -> list[Decision]:
+    """Return decisions that were kept for these reasons, one a second; chance drew one of a hundred."""
+    return [
+        msgspec.structs.replace(
+            kept(reason, probability=0.01 if reason == "sampled" else None),
+            created=f"2026-11-21T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}+00:00",
+        )
+        for second, reason in enumerate(reasons)
+    ]
+
+
 def test_while_everything_was_kept_each_decision_counts_once() -> None:
-    # From noon to ten past everything was kept; a quarter past, the sample was all there was of the allowed texts.
-    whole = [kept("all"), kept("sampled", 5, 0.01), kept("uncertain", 6), kept("flagged", 7), kept("all", 10)]
-    later = [kept("sampled", 15, 0.01), kept("uncertain", 16), kept("flagged", 17)]
-    assert weights([*later[::-1], *whole[::-1]]) == [1, 100, 1, 1, 1, 1, 1]
+    assert weights(stored("all", "sampled", "uncertain", "flagged", "all")) == [1, 1, 1, 1, 1]
+
+
+def test_what_is_first_or_last_while_everything_is_kept_counts_once_too() -> None:
+    assert weights(stored("uncertain", "sampled", *["all"] * 475, "flagged", "uncertain", "sampled")) == [1] * 480
+
+
+def test_many_flags_at_once_do_not_look_like_another_setting() -> None:
+    burst = ["flagged"] * 200 + ["uncertain"] * 9 + ["sampled"]
+    assert weights(stored(*["all"] * 50, *burst)) == [1] * 260
+    assert weights(stored(*burst, *["all"] * 50)) == [1] * 260
+
+
+def test_a_long_time_without_any_that_was_kept_for_that_alone_had_another_setting() -> None:
+    # Twenty-one allowed decisions in a row, one flagged: then the drawn ones stand for the others.
+    sample = ["uncertain"] * 10 + ["flagged"] + ["sampled"] * 11
+    drawn = [1.0] + [100.0] * 11
+    assert weights(stored(*sample, "all", "all")) == [*drawn, 1, 1]
+    assert weights(stored("all", "all", *sample)) == [1, 1, *drawn]
+    assert weights(stored("all", *sample, "all")) == [1, *drawn, 1]
+    # With one less they are as many as come by chance.
+    assert weights(stored("all", *sample[1:], "all")) == [1] * 23
+
+
+def test_the_order_in_which_decisions_are_listed_does_not_matter() -> None:
+    listed = stored("all", "sampled", "all", *["sampled"] * 21)
+    assert weights(listed[::-1]) == weights(listed) == [1, 1, 1] + [100] * 21
 
 
 def test_flagged_decisions_alone_stand_for_nothing() -> None:

@@ -45,6 +45,12 @@ def test_the_built_in_model_serves_where_no_other_is_given(tmp_path: Path) -> No
         assert server.ended() == (0, "")
 
 
+def test_without_any_model_it_says_how_to_name_one(tmp_path: Path) -> None:
+    status, said = refused({"ML_ROOT": str(tmp_path), "MODEL_DIR": ""})
+    assert status == 1
+    assert said == f"no model is in {tmp_path / 'model'}, and MODEL_DIR names none: set it to a model directory\n"
+
+
 def test_a_model_that_was_given_serves_instead(tmp_path: Path) -> None:
     change_starter(tmp_path / "model", renamed("9.9.9"))
     with started({"ML_ROOT": str(tmp_path)}) as server:

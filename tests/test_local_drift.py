@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from io import StringIO
 from itertools import chain, islice, product
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from moderato.artifact import Manifest
+from moderato.decisions import ModelName
 from moderato.retention import Keep
 from moderato.scorer import Scorer
 from moderato.sqlite import SqliteStore
@@ -20,7 +22,7 @@ from tests.commands import run
 from tests.conftest import moderation_app
 from tests.events import send
 from tests.made_models import STARTER, change_starter, make_model
-from tests.records import feedback
+from tests.records import decision, feedback
 
 MARKER = "zebrafish"
 NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas", "Kira", "Leo")
@@ -196,8 +198,8 @@ def test_too_few_decisions_are_refused_with_what_would_help(tmp_path: Path, scor
 def test_flagged_decisions_alone_are_refused(tmp_path: Path, scorer: Scorer) -> None:
     moderate(scorer, tmp_path / "data", sentences(RUDE, 120), Keep.FLAGGED)
     refused = run("drift", "--model", STARTER, "--data-dir", tmp_path / "data").refusal
-    assert "no decision of starter 2.0.1 from the last 7 days" in refused
-    assert "--store-decisions flagged or all" in refused
+    assert "decisions of starter 2.0.1, and none of them was drawn to stand for the allowed texts: wait" in refused
+    assert "--store-decisions all for a while" in refused
 
 
 def test_a_model_without_a_reference_is_told_what_to_do(tmp_path: Path, rude: Path) -> None:
@@ -214,7 +216,16 @@ def test_a_model_without_a_reference_is_told_what_to_do(tmp_path: Path, rude: Pa
 
 def test_decisions_of_another_model_do_not_count(tmp_path: Path, rude: Path) -> None:
     model = make_model(tmp_path / "model")
-    assert "no decision of made 1.0.0" in run("drift", "--model", model, "--data-dir", rude).refusal
+    assert (
+        "made 1.0.0 has decided nothing that is kept in" in run("drift", "--model", model, "--data-dir", rude).refusal
+    )
+
+
+def test_days_without_a_decision_are_told_from_a_model_without_any(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "moderato.sqlite3")) as store:
+        store.record_decisions([decision(model=ModelName("starter", "2.0.1"), created="2026-01-31T12:00:00+00:00")])
+    refused = run("drift", "--model", STARTER, "--data-dir", tmp_path).refusal
+    assert "in the last 7 days; the last was on 2026-01-31: look back further by --days" in refused
 
 
 def test_a_picture_that_is_no_svg_or_cannot_be_written_is_refused(tmp_path: Path, rude: Path) -> None:

@@ -1,14 +1,17 @@
 """The commands about labels: a dataset that grows, manifests out and in, and gold items."""
 
 import json
+import re
 import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from local.datasets import describe
+from moderato.acceptance import decode
 from moderato.artifact import DatasetRecord, load_manifest
 from moderato.dynamodb import DynamoStore
 from moderato.dynamodb_schema import table_definition
@@ -135,6 +138,13 @@ def test_a_batch_has_every_settled_label_and_the_ids_of_what_was_erased(data: Pa
     assert "d_1" in json.loads((tmp_path / "batch" / "erased.json").read_text())
 
 
+def test_the_line_that_the_page_shows_is_one_of_a_batch() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "schedulers.md").read_text()
+    [line] = re.findall(r"^```json\n(.*?)\n```$", page, re.MULTILINE | re.DOTALL)
+    shown = decode(line.encode())
+    assert json.loads(msgspec.json.encode(shown)) == json.loads(line)
+
+
 def test_a_batch_of_a_deployed_table_is_read_there(tmp_path: Path) -> None:
     with simulated_dynamo() as client:
         any_client: Any = client
@@ -159,7 +169,7 @@ def test_labels_are_never_settled_again_by_another_model_s_categories(
         before = store.list_labels(10, None).records
     said = run(*words, "--model", other, "--data-dir", data).refusal
     assert "the labels here are about toxicity, severe_toxicity" in said
-    assert "by --model" in said
+    assert "name the directory of the model that serves here" in said
     with open_store(data) as store:
         assert store.list_labels(10, None).records == before
     assert not (tmp_path / "batch").exists()

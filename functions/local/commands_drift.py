@@ -21,7 +21,7 @@ from moderato.clock import utc_now
 from moderato.decisions import ModelName
 from moderato.drift import FEWEST_TEXTS, compare
 from moderato.objects import FolderObjects
-from moderato.recent import Recent, read_recent
+from moderato.recent import Recent, last_decided, read_recent
 
 DRIFTED = 3
 """Exit status where a category drifts; 1 means that nothing could be told."""
@@ -40,9 +40,9 @@ def drift(
     as_json: AsJson = False,
     data_dir: DataDirectory = DATA,
 ) -> None:
-    """Compare the scores of recent decisions with those that the model was measured on; exit status 3 if they drift.
+    """Compare the scores of recent decisions with those that the model was measured on.
 
-    Exit status 0: no category drifts. 1: there is nothing to compare, and the message says what is missing.
+    Exit status 0: no category drifts. 3: one does. 1: nothing can be told, and the message says what is missing.
     """
     if svg is not None and svg.suffix.lower() != ".svg":
         raise Refused(f"{svg}: the picture is written to a file that ends in .svg")
@@ -70,10 +70,19 @@ def _recent(manifest: Manifest, data_directory: Path, days: int) -> Recent:
     name = ModelName(manifest.name, manifest.version)
     with existing_store(data_directory) as store:
         recent = read_recent(store, name, utc_now() - timedelta(days=days))
+        last = None if recent.decisions else last_decided(store, name)
+    shown = f"{name.name} {name.version}"
+    if not recent.decisions:
+        if last is None:
+            raise Refused(f"{shown} has decided nothing that is kept in {data_directory}")
+        raise Refused(
+            f"{shown} decided nothing that is kept in {data_directory} in the last {days} days; the last was on "
+            f"{last.date()}: look back further by --days"
+        )
     if not recent.observations:
         raise Refused(
-            f"no decision of {name.name} {name.version} from the last {days} days in {data_directory} stands for the "
-            "allowed texts: serve with --store-decisions flagged or all"
+            f"the last {days} days have {recent.decisions} decisions of {shown}, and none of them was drawn to stand "
+            "for the allowed texts: wait for more, or serve with --store-decisions all for a while"
         )
     if not recent.is_enough:
         raise Refused(
@@ -115,9 +124,15 @@ def _keep(manifest: Manifest, recent: Recent, data_directory: Path, days: int) -
 
 def _kept(recent: Recent, days: int, path: Path) -> str:
     return (
-        f"{len(recent.observations):,} decisions of the last {days} days are what is usual from now on: {path}. "
-        "Remove that file to go back."
+        f"{len(recent.observations):,} decisions of the last {days} days, {_flagged(recent):.1%} of the texts flagged, "
+        f"are what is usual from now on: {path}. Remove that file to go back."
     )
+
+
+def _flagged(recent: Recent) -> float:
+    """The share of all texts that was flagged in any category."""
+    texts = sum(each.weight for each in recent.observations)
+    return sum(each.weight for each in recent.observations if each.flagged) / texts
 
 
 def _write(path: Path, report: Report) -> None:

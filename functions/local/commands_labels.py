@@ -95,7 +95,8 @@ def write_batch(
     categories = _categories(model, data_dir)
     with _records(table, region, data_dir) as store:
         count = label_files.write_batch(store, categories, folder)
-    typer.echo(f"{count} labels written to {folder}.")
+    why = "" if count else " A label comes of a review that enough annotators agree on: docs/feedback-loop.md."
+    typer.echo(f"{count} labels written to {folder}.{why}")
 
 
 @labels_app.command("import")

@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
-from rich.terminal_theme import MONOKAI
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 from rich.text import Text
 
 from local.tables import printable
@@ -43,7 +43,6 @@ _SVG = """\
 <style>
 .{unique_id}-matrix {{ font-family: "Fira Code", "DejaVu Sans Mono", Menlo, Consolas, monospace;
   font-size: {char_height}px; line-height: {line_height}px; }}
-.{unique_id}-title {{ font: bold 18px sans-serif; }}
 {styles}
 </style>
 <defs>
@@ -52,7 +51,7 @@ _SVG = """\
 </clipPath>
 {lines}
 </defs>
-{chrome}
+<rect width="{width}" height="{height}" fill="#ffffff" />
 <g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
 <g class="{unique_id}-matrix">
@@ -102,7 +101,7 @@ def to_svg(report: Report) -> str:
         record=True, width=SVG_COLUMNS, file=StringIO(), force_terminal=True, color_system="truecolor", no_color=False
     )
     console.print(drift_report(report))
-    return console.export_svg(title="moderato drift", theme=MONOKAI, code_format=_SVG)
+    return console.export_svg(title="moderato drift", theme=DEFAULT_TERMINAL_THEME, code_format=_SVG)
 
 
 def _title(report: Report) -> list[Text]:
@@ -169,5 +168,6 @@ def _score(score: float) -> str:
 
 
 def _bar(length: float) -> str:
-    whole, eighths = divmod(round(length * _BAR_CHARACTERS * 8), 8)
+    # What is there at all is seen.
+    whole, eighths = divmod(max(round(length * _BAR_CHARACTERS * 8), int(length > 0)), 8)
     return "█" * whole + _EIGHTHS[eighths].strip()

@@ -96,7 +96,7 @@ def require_about(store: Store, categories: Sequence[str]) -> None:
         if set(about) != set(categories):
             raise Refused(
                 f"the labels here are about {', '.join(about)}, and the model's categories are "
-                f"{', '.join(categories)}: name the directory of the model that serves here by --model"
+                f"{', '.join(categories)}: name the directory of the model that serves here"
             )
 
 

@@ -59,7 +59,7 @@ def serve(environment: Mapping[str, str]) -> None:
     port = _number(environment, "SAGEMAKER_BIND_TO_PORT", 8080, 65_535)
     is_batch = environment.get("SAGEMAKER_BATCH") == "true"
     max_lines_bytes = _max_lines_bytes(environment)
-    model = model_directory(Path(environment.get("ML_ROOT", "/opt/ml")) / "model", Path(environment["MODEL_DIR"]))
+    model = model_directory(Path(environment.get("ML_ROOT", "/opt/ml")) / "model", environment.get("MODEL_DIR"))
     logger, cpus = make_logger(SERVICE), usable_cpus()
     scorer = Scorer.load(model)
     judge = Judge(scorer, Retention(Keep.NONE, 0.0, random.random), utc_now)
@@ -78,8 +78,8 @@ def serve(environment: Mapping[str, str]) -> None:
         create_server(application).run(sockets=[listener])
 
 
-def model_directory(given: Path, built_in: Path) -> Path:
-    """Return the model that was given, or the built-in one where none was. Raises Unusable where it is no model."""
+def model_directory(given: Path, built_in: str | None) -> Path:
+    """Return the model that was given, or the built-in one where none was. Raises Unusable where there is no model."""
     try:
         if (given / "manifest.json").is_file():
             return given
@@ -87,7 +87,9 @@ def model_directory(given: Path, built_in: Path) -> Path:
     except OSError as error:
         raise Unusable(f"{given} cannot be read: {error.strerror}") from None
     if is_empty:
-        return built_in
+        if not built_in:
+            raise Unusable(f"no model is in {given}, and MODEL_DIR names none: set it to a model directory")
+        return Path(built_in)
     # The built-in model would answer in its place, and nobody would know.
     raise Unusable(
         f"{given} holds files but no manifest.json: the archive must have a model directory's files at its top "
