@@ -38,7 +38,7 @@ export SAM_CLI_TELEMETRY := 0
 export PORT DATA_DIR
 export EXPORT_PYTHON := $(CURDIR)/$(EXPORT_VENV)/bin/python
 
-.PHONY: help serve test check build images-here images training-image emulate deploy train export-environment sagemaker-environment ray-environment tune mlflow bench demo-loop openapi lock clean
+.PHONY: help serve test check build images-here images training-image emulate deploy train train-environment export-environment sagemaker-environment ray-environment tune mlflow bench demo-loop openapi lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,8 @@ emulate: $(VENV)/.test $(EMULATOR_VENV)/.emulator ## Deploy what was built to an
 train: $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export ## Train a model by its recipe (RECIPE=, DATA_DIR=, DATASET=, PARENT=, SMOKE=1, SEEDS=3, ...)
 	$(TRAINING) $(if $(SEEDS),seeds,run) $(RECIPE) $(if $(and $(DATASET),$(if $(wildcard $(TRAIN_DATA)),,missing)),,--data $(TRAIN_DATA)) $(if $(SMOKE),--smoke) $(if $(SEEDS),--count $(SEEDS)) \
 	  $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(PROFILE),--profile) $(if $(DATASET),--dataset $(DATASET)) $(if $(PARENT),--parent $(PARENT))
+
+train-environment: $(TRAIN_VENV)/.train $(EXPORT_VENV)/.export
 
 export-environment: $(EXPORT_VENV)/.export
 

@@ -34,10 +34,7 @@ def sessions(profile: str | None, region: str | None) -> Any:
         import boto3  # type: ignore[import-untyped]  # it has no types
         from botocore.exceptions import ProfileNotFound  # type: ignore[import-untyped]  # it has no types
     except ImportError as error:
-        raise Refused(
-            f"{error.name} is not installed here: run it with the Python of .venv-sagemaker, "
-            "which `make sagemaker-environment` makes"
-        ) from None
+        raise Refused(not_installed(str(error.name))) from None
     try:
         return boto3.Session(profile_name=profile, region_name=region)
     except ProfileNotFound:
@@ -46,9 +43,25 @@ def sessions(profile: str | None, region: str | None) -> Any:
         ) from None
 
 
+def not_installed(package: str) -> str:
+    """Say which Python has a package that the commands for AWS need."""
+    return (
+        f"{package} is not installed here: run it with the Python of .venv-sagemaker, "
+        "which `make sagemaker-environment` makes"
+    )
+
+
 def open_account(session: Any) -> Account:
     """Return the account that a session works in. Raises Refused without a region, or credentials that are taken."""
-    region = session.region_name
+    region = check_region(session)
+    with answers("who is signed in could not be asked"):
+        number = session.client("sts", region_name=region).get_caller_identity()["Account"]
+    return Account(session, number, region)
+
+
+def check_region(session: Any) -> str:
+    """Return the region that a session is for. Raises Refused without one that SageMaker is in; nothing is called."""
+    region: str | None = session.region_name
     if not region:
         raise Refused("no region is known: give --region, or set AWS_REGION")
     known = [
@@ -56,9 +69,7 @@ def open_account(session: Any) -> Account:
     ]
     if region not in known:
         raise Refused(f"{region!r} is no region that SageMaker is in{near(region, known)}")
-    with answers("who is signed in could not be asked"):
-        number = session.client("sts", region_name=region).get_caller_identity()["Account"]
-    return Account(session, number, region)
+    return region
 
 
 def stack_outputs(account: Account, stack: str) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from training import sagemaker_sdk
-from training.account import Account, answers, stack_outputs
+from training.account import Account, answers, check_region, open_account, stack_outputs
 from training.config import Recipe, load_recipe
 from training.earlier_jobs import check_parent, check_resumed, check_run_name
 from training.job_options import pairs
@@ -24,8 +24,11 @@ from training.jobs import (
     static_knobs,
 )
 from training.locations import Location, check_readable, parse
-from training.preflight import check
+from training.preflight import check, check_image_name, check_instance_type
 from training.prices import Price, ask_price
+
+_ANY_STACK = {"TrainingRoleArn": "arn:aws:iam::000000000000:role/STACK", "BucketName": "STACK"}
+"""What a stack gives, as far as it matters before it is asked. No bucket is in capitals: none is taken for it."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,40 +93,25 @@ class Launch:
         return sagemaker_sdk.request_of(self.account.session, lambda: _send(self))
 
 
-def plan(account: Account, asked: Asked) -> Launch:
-    """Make the job that was asked for, and look at it from all sides. Raises Refused; nothing is started or paid."""
+def plan(session: Any, asked: Asked) -> Launch:
+    """Make the job that was asked for, and look at it from all sides. Raises Refused; nothing is started or paid.
+
+    What can be told without AWS is told first, before anybody has to be signed in.
+    """
+    sagemaker_sdk.require()
     recipe = _recipe(asked.recipe)
-    outputs = stack_outputs(account, asked.stack) if asked.stack else {}
     run = check_run_name(asked.resume) if asked.resume else name_run(asked.recipe)
-    place = _output(asked, outputs).under(run)
     knobs = knobs_of(pairs(asked.knob, "--knob"))
     search = _search(recipe, asked, knobs)
-    job = Job(
-        image=asked.image,
-        role=_role(asked, outputs),
-        output=place.uri,
-        channels=_channels(asked, outputs),
-        hyperparameters=_hyperparameters(recipe, asked, knobs, search),
-        # The trials of a search would share the prefix, and each go on where another was.
-        checkpoints=None if search is not None else place.under("checkpoints").uri,
-        instance_type=asked.instance_type,
-        instances=asked.instances,
-        volume_gigabytes=asked.volume_gigabytes,
-        spot=asked.spot,
-        max_hours=asked.max_hours,
-        max_wait_hours=asked.max_wait_hours,
-        volume_key=asked.volume_key,
-        output_key=asked.output_key,
-        is_traffic_encrypted=asked.encrypt_traffic,
-        network=Network(
-            subnets=tuple(asked.subnet or ()),
-            security_groups=tuple(asked.security_group or ()),
-            is_isolated=asked.isolated,
-        ),
-        tracking_server=asked.tracking_server,
-        tags={"project": "moderato", "moderato:run": run, "moderato:recipe": asked.recipe, **pairs(asked.tag, "--tag")},
-    )
-    check_job(job, recipe, search)
+
+    def job_of(outputs: Mapping[str, str]) -> Job:
+        job = _job(asked, run, _hyperparameters(recipe, asked, knobs, search), search, outputs)
+        check_job(job, recipe, search)
+        return job
+
+    _check_here(session, job_of(_ANY_STACK if asked.stack else {}))
+    account = open_account(session)
+    job = job_of(stack_outputs(account, asked.stack) if asked.stack else {})
     unchecked = check(account, job)
     if asked.resume is not None:
         check_resumed(account, run, job)
@@ -148,6 +136,43 @@ def _send(launch: Launch) -> str:
     tuner = sagemaker_sdk.tuner(job, metrics, launch.search, session, launch.run)
     tuner.tune(job_name=launch.run, wait=False)
     return launch.run
+
+
+def _check_here(session: Any, job: Job) -> None:
+    """Raise Refused at what of a job's names can be told to be wrong without asking AWS."""
+    check_instance_type(job.instance_type)
+    check_image_name(job.image, check_region(session) if session.region_name else None)
+
+
+def _job(
+    asked: Asked, run: str, hyperparameters: Mapping[str, str], search: Search | None, outputs: Mapping[str, str]
+) -> Job:
+    place = _output(asked, outputs).under(run)
+    return Job(
+        image=asked.image,
+        role=_role(asked, outputs),
+        output=place.uri,
+        channels=_channels(asked, outputs),
+        hyperparameters=hyperparameters,
+        # The trials of a search would share the prefix, and each go on where another was.
+        checkpoints=None if search is not None else place.under("checkpoints").uri,
+        instance_type=asked.instance_type,
+        instances=asked.instances,
+        volume_gigabytes=asked.volume_gigabytes,
+        spot=asked.spot,
+        max_hours=asked.max_hours,
+        max_wait_hours=asked.max_wait_hours,
+        volume_key=asked.volume_key,
+        output_key=asked.output_key,
+        is_traffic_encrypted=asked.encrypt_traffic,
+        network=Network(
+            subnets=tuple(asked.subnet or ()),
+            security_groups=tuple(asked.security_group or ()),
+            is_isolated=asked.isolated,
+        ),
+        tracking_server=asked.tracking_server,
+        tags={"project": "moderato", "moderato:run": run, "moderato:recipe": asked.recipe, **pairs(asked.tag, "--tag")},
+    )
 
 
 def _recipe(name: str) -> Recipe:

@@ -58,6 +58,11 @@ def check_family(instance_type: str) -> None:
         raise Refused(f"{instance_type} cannot run the training image: {why}; take {INSTANCE_TYPE}")
 
 
+def can_train(instance_type: str) -> bool:
+    """Whether the training image runs on machines of this type."""
+    return family_of(instance_type) not in _WITHOUT_OUR_GPU
+
+
 def family_of(instance_type: str) -> str:
     """The family of an instance type: g5 of ml.g5.xlarge."""
     return instance_type.split(".")[1] if instance_type.count(".") == 2 else ""

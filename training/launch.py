@@ -83,7 +83,7 @@ def train(
     was stopped by --resume RUN.
     """
     asked = Asked(**_named(locals()))
-    _launch(plan(_account(context, region, profile), asked), yes, dry_run, wait, every)
+    _launch(plan(_session(context, region, profile), asked), yes, dry_run, wait, every)
 
 
 @app.command()
@@ -128,7 +128,7 @@ def tune(
     What is searched is what `python -m training tune` searches on a laptop. A knob given by --knob is held.
     """
     asked = Asked(**_named(locals()))
-    _launch(plan(_account(context, region, profile), asked), yes, dry_run, wait, every)
+    _launch(plan(_session(context, region, profile), asked), yes, dry_run, wait, every)
 
 
 @app.command()
@@ -245,8 +245,12 @@ def _follow(launch: Launch, name: str, every: float) -> None:
 
 def _account(context: typer.Context, region: str | None, profile: str | None) -> Account:
     """The account that whoever calls is signed in to."""
+    return open_account(_session(context, region, profile))
+
+
+def _session(context: typer.Context, region: str | None, profile: str | None) -> Any:
     make_session: Sessions = context.obj
-    return open_account(make_session(profile, region))
+    return make_session(profile, region)
 
 
 def _bucket(account: Account, bucket: str | None, stack: str | None) -> str:

@@ -1,8 +1,10 @@
 """The whole pipeline on one machine: prepare, train, evaluate; then register what is better, or keep the champion."""
 
+import fcntl
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ from rich.table import Table
 
 from moderato.artifact import load_manifest, verify_files
 from training import dataset
+from training.additions import read_accepted
 from training.claim import code_version
 from training.config import load_recipe
 from training.folders import emptied
@@ -22,9 +25,11 @@ from training.promote import TEMPLATES
 from training.registration import STATUS, Registration
 from training.stage_evaluate import Evaluation
 from training.stage_files import ACCEPTED, ERASED, EVALUATION, REPORT, STATISTICS
+from training.stage_prepare import read_erased
 
 GENERATED_BY = "python -m training.pipeline run"
 PACKAGE = "package.json"
+LOCK = ".lock"
 
 
 class Registry(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +59,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def labels_digest(self) -> str:
         """SHA-256 of the batch of labels."""
-        found = hashlib.sha256()
-        for path in _labels(self.labels):
-            content = path.read_bytes()
-            found.update(f"{path.name} {len(content)}\n".encode() + content)
-        return found.hexdigest()
+        return _digest(self.labels)
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether its model is good for nothing."""
+        return self.hyperparameters.get("smoke") == "true"
 
     @property
     def key(self) -> str:
@@ -97,11 +103,13 @@ def run(plan: Plan, output: Path, console: Console) -> Outcome:
     Raises Refused, RecipeError or BrokenModel in one sentence, and StepStopped after SIGTERM or Ctrl-C.
     """
     _labels(plan.labels)
+    _check_dataset(plan.dataset)
     verify_files(plan.champion, load_manifest(plan.champion))
     folder = output / plan.key
+    _check_labels(plan)
     folder.mkdir(parents=True, exist_ok=True)
-    console.print(f"{'folder':9} {folder}", markup=False, highlight=False, soft_wrap=True)
-    with Supervisor().listening() as supervisor:
+    with _locked(folder), Supervisor().listening() as supervisor:
+        console.print(f"{'folder':9} {folder}", markup=False, highlight=False, soft_wrap=True)
         outcome = _run(plan, Steps(folder, console, supervisor))
         if supervisor.is_stopping:
             raise StepStopped("stopped when every step was done; the same command goes on from there")
@@ -136,7 +144,42 @@ def _run(plan: Plan, steps: Steps) -> Outcome:
     return Outcome(evaluation=evaluation, report=found / REPORT, dataset=prepared, package=package)
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep a run's folder for this process alone. However that ends, the kernel lets the lock go."""
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"another run is at work in {folder}") from None
+        yield
+
+
+def _check_dataset(folder: Path) -> None:
+    if not folder.is_dir():
+        raise Refused(f"--dataset {folder}: there is no such folder")
+    if not (folder / "dataset.json").is_file():
+        raise Refused(f"--dataset {folder} holds no dataset.json: name the folder of a dataset version")
+
+
+def _check_labels(plan: Plan) -> None:
+    """Raise RecipeError where the stage would, which sees only a copy and could not name the person's own file."""
+    if (plan.labels / ACCEPTED).is_file():
+        read_accepted(plan.labels / ACCEPTED, dataset.categories_of(dataset.describe(plan.dataset)))
+    read_erased(plan.labels / ERASED)
+
+
+def _digest(labels: Path) -> str:
+    found = hashlib.sha256()
+    for path in _labels(labels):
+        content = path.read_bytes()
+        found.update(f"{path.name} {len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
 def _labels(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise Refused(f"--labels {folder}: there is no such folder")
     found = [path for path in (folder / ACCEPTED, folder / ERASED) if path.is_file()]
     if not found:
         raise Refused(f"{folder} holds neither {ACCEPTED} nor {ERASED}: name the folder of a batch of labels")
@@ -155,7 +198,9 @@ def _train(steps: Steps, plan: Plan, prepared: Path, phrases: Mapping[str, Path]
 
 def _register(steps: Steps, plan: Plan, found: Path, evaluation: Evaluation) -> str:
     """Lay down what a registry would be told, beside the model and its evidence."""
-    folder, digest = emptied(steps.root("register")), plan.labels_digest
+    # Of those that it was made from: a server's may have been written anew by a run that began meanwhile.
+    digest = _digest(steps.root("prepare") / "processing" / "input" / "labels")
+    folder = emptied(steps.root("register"))
     shutil.copytree(steps.root("train") / "model", folder / "model")
     shutil.copyfile(steps.root("train") / "output" / ARCHIVE, folder / ARCHIVE)
     summary = steps.root("prepare") / "processing" / "output" / "summary"
@@ -174,6 +219,7 @@ def _register(steps: Steps, plan: Plan, found: Path, evaluation: Evaluation) -> 
         reason=plan.reason,
         recipe=plan.recipe,
         git_commit=code_version() or "unknown",
+        is_smoke=plan.is_smoke,
     )
     (folder / PACKAGE).write_bytes(msgspec.json.format(msgspec.json.encode(registration.request()), indent=1) + b"\n")
     return f"{STATUS}: {folder}"

@@ -8,7 +8,8 @@ from training.jobs import Refused
 READABLE = ("datasets/", "models/", "retraining/", "training/")
 """What the role of a stack may read in the stack's bucket (TrainingRole in template.yaml)."""
 
-_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_URI = re.compile(rf"s3://({_BUCKET})(?:/(.*))?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ def check_readable(place: Location, what: str, bucket: str) -> None:
         raise Refused(
             f"{what} {place.uri} is not for the stack's role, which reads {', '.join(READABLE[:-1])} and "
             f"{READABLE[-1]} in this bucket: put it there, as in s3://{bucket}/datasets/{place.key.rstrip('/').rpartition('/')[2]}"
+        )
+
+
+def check_bucket_name(name: str, what: str) -> None:
+    """Raise Refused where no bucket can have this name; `what` is the option that it was given for."""
+    if re.fullmatch(_BUCKET, name) is None:
+        raise Refused(
+            f"{what} {name!r} is no name of a bucket: 3 to 63 small letters, digits, dots and hyphens, as in moderato-1"
         )
 
 

@@ -1,11 +1,13 @@
 """`python -m training.pipeline definition|upsert|start|run`: the retraining pipeline, on SageMaker or right here."""
 
+import importlib.util
 import json
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +20,12 @@ from training.config import RecipeError
 from training.job_rules import knobs_of
 from training.jobs import INSTANCE_TYPE, Network, Refused
 from training.local_steps import STOPPED, StepStopped
-from training.locations import parse
+from training.locations import check_bucket_name, parse
 from training.model_archive import ARCHIVE
-from training.pipeline_settings import RECIPE, STAGE_TYPE, Settings
+from training.pipeline_settings import PARALLEL, RECIPE, STAGE_TYPE, TRIALS, Settings
+
+if TYPE_CHECKING:
+    from training.data_folder import DataFolder
 
 app = typer.Typer(help="The retraining pipeline.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -28,6 +33,14 @@ ROOT = Path(__file__).parents[1]
 STARTER = ROOT / "models" / "starter"
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,127}")
+
+KEPT, UNDONE = 1, 2
+"""Exit statuses: the champion stays; what was asked for could not be done."""
+
+TRAINING = ("torch", "transformers", "scipy")
+"""What the stages of a run need, and the environments for serving and for AWS have not."""
+
+SMOKE = "a smoke: its model is good for nothing"
 
 Name = Annotated[str | None, typer.Option(help="Of the pipeline; by default the stack's.")]
 
@@ -58,8 +71,12 @@ def build(
         ),
     ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="Search the recipe's knobs; the best trial goes on.")] = False,
-    trials: options.Trials = 20,
-    parallel: options.Parallel = 2,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help=f"With --tune: trainings in all (default: {TRIALS}).")
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help=f"With --tune: trainings at a time (default: {PARALLEL}).")
+    ] = None,
     instance_type: options.InstanceType = INSTANCE_TYPE,
     stage_instance_type: Annotated[str, typer.Option(help="What the stages before and after run on.")] = STAGE_TYPE,
     spot: options.Spot = False,
@@ -77,16 +94,25 @@ def build(
     """Build the definition; print it, or bring the pipeline up to date."""
     from training import pipeline_service as service
     from training.pipeline_definition import define
+    from training.sagemaker_sdk import require
 
+    require()
+    searched = {"--trials": trials, "--parallel": parallel}
+    stray = [option for option, value in searched.items() if value is not None]
+    if stray and not tune:
+        raise Refused(f"{stray[0]} is about a search: give --tune, or leave it out")
     is_upsert = context.info_name == "upsert"
     session = _session(context, region, profile)
     if session.region_name is None and not is_upsert and stack is None:
         session = _session(context, _region_of(image), profile)  # it is not called
-    account = open_account(session) if is_upsert or stack is not None else None
     given = {"role": role, "bucket": bucket, "group": group}
+    if stack is None:
+        _complete({"name": name, **given})  # before anybody has to be signed in
+    account = open_account(session) if is_upsert or stack is not None else None
     if account is not None and stack is not None:
         given |= service.of_stack(account, stack, given)
     found = _complete({"name": name or stack, **given})
+    check_bucket_name(found["bucket"], "--bucket")
     settings = Settings(
         **found,
         image=image,
@@ -96,8 +122,8 @@ def build(
         git_commit=code_version() or "unknown",
         recipe=recipe,
         tune=tune,
-        trials=trials,
-        parallel=parallel,
+        trials=TRIALS if trials is None else trials,
+        parallel=PARALLEL if parallel is None else parallel,
         instance_type=instance_type,
         stage_instance_type=stage_instance_type,
         spot=spot,
@@ -109,10 +135,11 @@ def build(
         tracking_server=tracking_server,
         tags=options.pairs(tag, "--tag"),
     )
+    has_stack_role = stack is not None and role is None and bucket is None
     if account is None or not is_upsert:
+        service.check_settings(session, settings, has_stack_role)
         print(json.dumps(json.loads(define(settings, session)), indent=1))
         return
-    has_stack_role = stack is not None and role is None and bucket is None
     _tell_unseen(service.check(account, settings, has_stack_role))
     print(f"pipeline {settings.name}: {service.upsert(account, settings)}")
 
@@ -177,8 +204,12 @@ def run(
 ) -> None:
     """The same stages on this machine, in their order, without AWS; a run that was cut off goes on where it was.
 
-    Exit status 1 where the champion stays, with the reason; 143 where it was stopped by Ctrl-C or SIGTERM.
+    Exit status 0 where a better challenger was registered (with --promote: is champion); 1 where the champion stays,
+    with the reason; 2 where the run could not be done; 143 where it was stopped by Ctrl-C or SIGTERM.
     """
+    if promote and smoke:
+        raise Refused("the model of a --smoke is good for nothing: leave out one of --smoke and --promote")
+    _require_training()
     from rich.console import Console
 
     from training.data_folder import DataFolder
@@ -192,7 +223,7 @@ def run(
     parent = dataset or (None if folder is None else folder.dataset(beaten))
     batch = labels or (None if folder is None else folder.write_labels(beaten, output / "labels"))
     if batch is None or parent is None:
-        raise Refused("what to train on? Give --labels and --dataset, or the --data-dir of a server")
+        raise Refused(_what_is_missing(labels, dataset))
     plan = Plan(
         labels=batch,
         dataset=parent,
@@ -203,11 +234,15 @@ def run(
         reason=reason,
     )
     found = run_locally(plan, output, Console())
+    nothing = f" ({SMOKE})" if smoke else ""
     if found.package is None:
-        sys.exit(f"pipeline: the champion stays: {found.evaluation.reason} Report: {found.report}")
-    print(f"registered: {found.package}")
+        print(
+            f"pipeline: the champion stays: {found.evaluation.reason} Report: {found.report}{nothing}", file=sys.stderr
+        )
+        sys.exit(KEPT)
+    print(f"registered: {found.package}{nothing}")
     if promote and folder is not None:
-        sys.exit(folder.promote(found.package / "model", found.dataset, sources))
+        _promote(folder, found.package / "model", found.dataset, sources)
 
 
 def main(arguments: Sequence[str] | None = None, make_session: Sessions = sessions) -> None:
@@ -218,7 +253,36 @@ def main(arguments: Sequence[str] | None = None, make_session: Sessions = sessio
         print(f"pipeline: {stopped}", file=sys.stderr)
         sys.exit(STOPPED)
     except (Refused, RecipeError, BrokenModel) as error:
-        sys.exit(f"pipeline: {error}")
+        print(f"pipeline: {error}", file=sys.stderr)
+        sys.exit(UNDONE)
+    except Exception:  # noqa: BLE001  # nothing is hidden: Python's own status for it would say that the champion stays
+        traceback.print_exc()
+        sys.exit(UNDONE)
+
+
+def _require_training() -> None:
+    missing = next((name for name in TRAINING if importlib.util.find_spec(name) is None), None)
+    if missing is not None:
+        raise Refused(
+            f"{missing} is not installed here: run it with the Python of .venv-train, which `make train` makes"
+        )
+
+
+def _what_is_missing(labels: Path | None, dataset: Path | None) -> str:
+    if labels is not None:
+        return "--labels needs --dataset, the version to grow, or the --data-dir of a server"
+    if dataset is not None:
+        return "--dataset needs --labels, what it grows by, or the --data-dir of a server"
+    return "what to train on? Give --labels and --dataset, or the --data-dir of a server"
+
+
+def _promote(folder: "DataFolder", model: Path, version: Path, sources: Path | None) -> None:
+    """Promote, with the last word of `moderato promote` as this command's exit status."""
+    from local.commands_models import NOT_BETTER
+
+    status = folder.promote(model, version, sources)
+    if status:
+        sys.exit(KEPT if status == NOT_BETTER else UNDONE)
 
 
 def _tell_unseen(things: Sequence[str]) -> None:
@@ -233,15 +297,20 @@ def _session(context: typer.Context, region: str | None, profile: str | None) ->
 
 def _complete(given: Mapping[str, str | None]) -> dict[str, str]:
     """What a pipeline cannot do without: given one by one, or by the stack."""
-    missing = next((name for name, value in given.items() if not value), None)
-    if missing is not None:
-        raise Refused(f"no {missing}: give --stack, or --{missing}")
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        options_missing = _listed([f"--{name}" for name in missing])
+        raise Refused(f"no {_listed(missing)}: give --stack, or {options_missing}")
     found = {name: value for name, value in given.items() if value}
     if not NAME.fullmatch(found["name"]):
         raise Refused(
             f"{found['name']!r} is no name of a pipeline: letters, digits and hyphens between them, 128 at most"
         )
     return found
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _region_of(image: str) -> str:

@@ -5,11 +5,12 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from training import preflight
-from training.account import Account, answers, stack_outputs
+from training.account import Account, answers, check_region, stack_outputs
 from training.config import load_recipe
 from training.job_rules import check_family, check_job
 from training.jobs import Job, Refused, search_of
@@ -81,12 +82,12 @@ def of_stack(account: Account, stack: str, given: Mapping[str, str | None]) -> d
     return {name: value for name, value in found.items() if value}
 
 
-def check(account: Account, settings: Settings, has_stack_role: bool = False) -> list[str]:
-    """Raise Refused at the first thing that is not as the settings say; return what could not be looked at.
+def check_settings(session: Any, settings: Settings, has_stack_role: bool = False) -> Job:
+    """Raise Refused at the first setting that cannot be right, and return the training's job; nothing is called.
 
     Role and bucket are a stack's where it `has_stack_role`: that reads only what it has to.
     """
-    recipe = load_recipe(settings.recipe)
+    region, recipe = check_region(session), load_recipe(settings.recipe)
     given = {"dataset": settings.dataset_uri, "champion": settings.champion_uri, "sources": settings.sources_uri}
     places = {name: parse(uri, f"--{name}") for name, uri in given.items() if uri is not None}
     if has_stack_role:
@@ -107,7 +108,16 @@ def check(account: Account, settings: Settings, has_stack_role: bool = False) ->
         tags=settings.all_tags,
     )
     check_job(job, recipe, search_of(recipe, settings.trials, settings.parallel) if settings.tune else None)
-    _check_stage_instance_type(account, settings.stage_instance_type)
+    preflight.check_instance_type(settings.instance_type)
+    preflight.check_stage_instance_type(settings.stage_instance_type)
+    for image in (settings.image, settings.predict_image):
+        preflight.check_image_name(image, region)
+    return job
+
+
+def check(account: Account, settings: Settings, has_stack_role: bool = False) -> list[str]:
+    """Raise Refused at the first thing that is not as the settings say; return what could not be looked at."""
+    job = check_settings(account.session, settings, has_stack_role)
     return preflight.check(account, job) + preflight.look(
         lambda: preflight.check_image(account, settings.predict_image)
     )
@@ -165,7 +175,7 @@ def check_start(account: Account, execution: Start) -> list[str]:
         raise Refused("--labels-digest has 12 to 64 hexadecimal digits, in small letters")
     if execution.instance_type is not None:
         check_family(execution.instance_type)
-        preflight.check_instance_type(account, execution.instance_type)
+        preflight.check_instance_type(execution.instance_type)
     places = {"labels": execution.labels_uri, "dataset": execution.dataset_uri, "champion": execution.champion_uri}
     channels = {option: parse(uri, f"--{option}").channel for option, uri in places.items() if uri is not None}
     return preflight.look(
@@ -200,12 +210,6 @@ def start(account: Account, name: str, execution: Start) -> str:
             ClientRequestToken=_token(name, repr(execution.parameters), *ended[:1]),
         )["PipelineExecutionArn"]
     return found
-
-
-def _check_stage_instance_type(account: Account, instance_type: str) -> None:
-    known = account.session.client("sagemaker").meta.service_model.shape_for("ProcessingInstanceType").enum
-    if instance_type not in known:
-        raise Refused(f"{instance_type!r} is no instance type that SageMaker processes on, such as ml.m5.xlarge")
 
 
 def _bring_tags_up_to_date(account: Account, settings: Settings, arn: str) -> bool:

@@ -12,6 +12,9 @@ RECIPE = "starter-next"
 STAGE_TYPE = "ml.m5.xlarge"
 """What the stages before and after run on: four processors, and no GPU."""
 
+TRIALS, PARALLEL = 20, 2
+"""Of a search, where nothing else is said."""
+
 REASONS = ("labels", "weekly", "drift", "hand")
 
 
@@ -36,8 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     git_commit: str
     recipe: str = RECIPE
     tune: bool = False
-    trials: int = 20
-    parallel: int = 2
+    trials: int = TRIALS
+    parallel: int = PARALLEL
     instance_type: str = INSTANCE_TYPE
     """Of the training, where an execution names none."""
     stage_instance_type: str = STAGE_TYPE

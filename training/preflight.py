@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 from training.account import Account, Unchecked, answers, near
-from training.job_rules import ROLE, TRACKING_SERVER
-from training.jobs import Job, Refused
+from training.job_rules import ROLE, TRACKING_SERVER, can_train
+from training.jobs import INSTANCE_TYPE, Job, Refused
 from training.locations import Location, parse
 from training.stage_files import ACCEPTED, ERASED
 
@@ -27,7 +28,7 @@ _MARKS = {
 def check(account: Account, job: Job) -> list[str]:
     """Raise Refused at the first thing that is not as the job says; return what could not be looked at."""
     return look(
-        lambda: check_instance_type(account, job.instance_type),
+        lambda: check_instance_type(job.instance_type),
         lambda: check_image(account, job.image),
         lambda: _check_tracking_server(account, job.tracking_server),
         lambda: _check_role(account, job.role),
@@ -63,26 +64,43 @@ def check_bucket(account: Account, bucket: str) -> None:
         )
 
 
-def check_instance_type(account: Account, name: str) -> None:
-    """Raise Refused unless SageMaker trains on it."""
-    known = account.session.client("sagemaker").meta.service_model.shape_for("TrainingInstanceType").enum
+def check_instance_type(name: str) -> None:
+    """Raise Refused unless SageMaker trains on it; nothing is called."""
+    known = _instance_types("TrainingInstanceType")
     if name not in known:
-        raise Refused(
-            f"{name!r} is no instance type that SageMaker trains on{near(name, known) or ', such as ml.g5.xlarge'}"
-        )
+        like = near(name, [each for each in known if can_train(each)])
+        raise Refused(f"{name!r} is no instance type that SageMaker trains on{like or f', such as {INSTANCE_TYPE}'}")
+
+
+def check_stage_instance_type(name: str) -> None:
+    """Raise Refused unless SageMaker processes on it; nothing is called."""
+    known = _instance_types("ProcessingInstanceType")
+    if name not in known:
+        like = near(name, known)
+        raise Refused(f"{name!r} is no instance type that SageMaker processes on{like or ', such as ml.m5.xlarge'}")
+
+
+def check_image_name(image: str, region: str | None, number: str = "ACCOUNT") -> tuple[str, str, str]:
+    """Return registry, repository and version of an image. Raises Refused unless it is one in ECR, in the region.
+
+    Nothing is called. Without a region, an image may be in any.
+    """
+    found = _IMAGE.fullmatch(image)
+    example = f"{number}.dkr.ecr.{region or 'REGION'}.amazonaws.com/NAME:TAG"
+    if found is None:
+        raise Refused(f"image {image!r} is not in a private ECR registry, from which alone SageMaker trains: {example}")
+    registry, there, repository, version = found.groups()
+    if region is not None and there != region:
+        raise Refused(f"image {image} is in {there}, and the job would run in {region}: push it there")
+    if version is None:
+        raise Refused(f"image {image} names no version: add a tag or, better, a digest ({example})")
+    return registry, repository, version
 
 
 def check_image(account: Account, image: str) -> None:
     """Raise Refused unless the image is in ECR, in the region."""
-    found = _IMAGE.fullmatch(image)
-    example = f"{account.number}.dkr.ecr.{account.region}.amazonaws.com/NAME:TAG"
-    if found is None:
-        raise Refused(f"image {image!r} is not in a private ECR registry, from which alone SageMaker trains: {example}")
-    registry, region, repository, version = found.groups()
-    if region != account.region:
-        raise Refused(f"image {image} is in {region}, and the job would run in {account.region}: push it there")
-    if version is None:
-        raise Refused(f"image {image} names no version: add a tag or, better, a digest ({example})")
+    region = account.region
+    registry, repository, version = check_image_name(image, region, account.number)
     wanted = {"imageDigest": version[1:]} if version.startswith("@") else {"imageTag": version[1:]}
     missing = {
         "RepositoryNotFoundException": f"there is no repository {repository!r} in ECR of {registry} in {region}",
@@ -90,6 +108,15 @@ def check_image(account: Account, image: str) -> None:
     }
     with answers("ECR could not be asked", missing, needless=f"image {repository}{version}"):
         account.session.client("ecr").describe_images(registryId=registry, repositoryName=repository, imageIds=[wanted])
+
+
+@cache
+def _instance_types(kind: str) -> list[str]:
+    from botocore.session import get_session  # type: ignore[import-untyped]  # it has no types
+
+    # By a client, this would need a region and credentials, which are looked for in EC2's network.
+    known: list[str] = get_session().get_service_model("sagemaker").shape_for(kind).enum
+    return known
 
 
 def _check_tracking_server(account: Account, arn: str | None) -> None:

@@ -35,6 +35,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """What started the retraining: labels, weekly, drift or hand."""
     recipe: str
     git_commit: str
+    is_smoke: bool = False
+    """Whether the model is good for nothing."""
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
             "git_commit": self.git_commit,
             "reason": self.reason,
             "recipe": self.recipe,
+            **({"smoke": "good for nothing"} if self.is_smoke else {}),
         }
 
     @property

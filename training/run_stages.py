@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from training import dataset
 from training.claim import write_whole
@@ -25,7 +25,7 @@ from training.smoke import smoke as make_smoke
 if TYPE_CHECKING:
     from training.train import Sharding
 
-console = Console()
+console = Console(soft_wrap=True)  # a path in a log must not be broken at 80 characters
 
 TRAINED = "trained.json"
 """The note in a run's folder that its training is finished."""
@@ -172,7 +172,8 @@ def _without_missing_templates(recipe: Recipe, data: Path | None) -> Recipe:
 
 
 def _figures_table(evaluation: Evaluation) -> Table:
-    table = Table("category", "ROC AUC", "95 % interval", "F1", "precision", "recall", "positives")
+    name = Column("category", no_wrap=True)
+    table = Table(name, "ROC AUC", "95 % interval", "F1", "precision", "recall", "positives")
     for each in evaluation.categories:
         interval = each.roc_auc.interval
         table.add_row(

@@ -4,6 +4,7 @@ Whoever imports this says to the SDK that it reports to nobody, reads no default
 at roles: by the environment, which is all that it asks.
 """
 
+import importlib.util
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from training.jobs import Job, Search
+from training.account import not_installed
+from training.jobs import Job, Refused, Search
 from training.space import Choice, IntRange, Range
 
 DEFAULTS = Path(__file__).with_name("sagemaker.yaml")
@@ -22,6 +24,12 @@ os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
 
 KEPT_OUT = "sagemaker.* has been moved to .*"
 """The SDK warns of its own imports."""
+
+
+def require() -> None:
+    """Raise Refused where the SDK is not installed, without the seconds that its import takes."""
+    if importlib.util.find_spec("sagemaker") is None:
+        raise Refused(not_installed("sagemaker"))
 
 
 def open_session(boto_session: Any, bucket: str) -> Any:

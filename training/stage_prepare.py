@@ -76,7 +76,7 @@ def prepare(labels: Path, parent: Path, output: Path, summary: Path) -> Summary:
 
 def _grown(labels: Path, parent: Path, space: Path) -> tuple[Path | None, Mapping[str, int]]:
     """The folder of the next version, or None and why no label got in."""
-    accepted, erased = labels / ACCEPTED, _erased(labels / ERASED)
+    accepted, erased = labels / ACCEPTED, read_erased(labels / ERASED)
     if not accepted.is_file():
         accepted = space / ACCEPTED
         accepted.touch()
@@ -86,7 +86,8 @@ def _grown(labels: Path, parent: Path, space: Path) -> tuple[Path | None, Mappin
         return None, nothing.left_out
 
 
-def _erased(path: Path) -> list[str]:
+def read_erased(path: Path) -> list[str]:
+    """The ids of what must go; none where there is no such file. Raises RecipeError where it is no list of ids."""
     if not path.is_file():
         return []
     try:

@@ -1,5 +1,7 @@
 """Bad input is one sentence that says what is wrong and what would be right, before anything is started or paid for."""
 
+import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +137,48 @@ def test_a_region_that_is_none(launch: Launcher) -> None:
 def test_nobody_is_signed_in(launch: Launcher) -> None:
     launch.aws.session = Aws(is_signed_in=False).session
     assert launch.refusal("train", "starter-next", *GIVEN).startswith("nobody is signed in to AWS here: try `aws sts")
+
+
+@pytest.mark.parametrize("account", [Aws(is_signed_in=False), Aws(region=None)], ids=["nobody", "no region"])
+@pytest.mark.parametrize(
+    ("recipe", "words", "sentence"),
+    [
+        ("starter-nex", GIVEN, "no recipe 'starter-nex'"),
+        ("starter-next", (*GIVEN, "--knob", "momentum=1"), "no knob 'momentum'"),
+        ("starter-next", (*GIVEN, "--instance-type", "g5.xlarge"), "'g5.xlarge' is no instance type"),
+        ("starter-next", (*GIVEN, "--image", "foo"), "image 'foo' is not in a private ECR registry"),
+        ("starter-next", (*GIVEN, "--max-hours", "0"), "--max-hours 0: from a minute"),
+        ("starter-next", (*GIVEN, "--max-wait-hours", "8"), "--max-wait-hours is about waiting for spot capacity"),
+        (
+            "starter-next", ("--image", IMAGE, "--stack", "moderato", "--dataset", DATASET, "--max-hours", "0"),
+            "--max-hours 0: from a minute",
+        ),
+    ],
+)  # fmt: skip
+def test_what_needs_no_aws_is_told_first(
+    launch: Launcher, account: Aws, recipe: str, words: tuple[str, ...], sentence: str
+) -> None:
+    launch.aws.session = account.session
+    assert sentence in launch.refusal("train", recipe, *words)
+    assert account.calls == []
+
+
+@pytest.mark.parametrize("name", ["ml.nope.xlarge", "ml.trn.2xlarge"])
+def test_no_type_is_proposed_that_would_be_refused(launch: Launcher, name: str) -> None:
+    sentence = launch.refusal("train", "starter-next", *GIVEN, "--instance-type", name)
+    assert re.findall(r"ml\.(?:p2|p3|p3dn|trn\w+|p6e-gb200)\.", sentence.removeprefix(f"'{name}'")) == []
+
+
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_without_the_sdk_the_right_python_is_named(
+    launch: Launcher, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sagemaker", None)
+    assert launch.refusal(command, "starter-next", *GIVEN) == (
+        "sagemaker is not installed here: run it with the Python of .venv-sagemaker, which "
+        "`make sagemaker-environment` makes"
+    )
+    assert launch.aws.calls == []
 
 
 def earlier(status: str = "Stopped", **changes: object) -> Callable[[Aws], None]:

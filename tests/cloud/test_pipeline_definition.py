@@ -304,3 +304,6 @@ def test_what_a_laptop_writes_down_is_what_the_pipeline_registers() -> None:
     )
     assert written.request() == package
     assert complaints("sagemaker", "CreateModelPackage", written.request()) == []
+    smoke = msgspec.structs.replace(written, is_smoke=True).request()
+    assert smoke["CustomerMetadataProperties"] == package["CustomerMetadataProperties"] | {"smoke": "good for nothing"}
+    assert complaints("sagemaker", "CreateModelPackage", smoke) == []

@@ -1,8 +1,10 @@
 """`python -m training.pipeline upsert` and `start`: what is asked of AWS, what is told, and what is refused before."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +41,7 @@ class Pipeline:
     def refusal(self, *words: str) -> str:
         """Return the one sentence of a command that must fail before anything is written or started."""
         outcome = self(*words)
-        assert outcome.code == 1, outcome
+        assert outcome.code == 2, outcome
         assert [call for call in self.aws.calls if call.split(":")[1] in WRITES] == []
         (sentence,) = outcome.err.strip().splitlines()
         return sentence.removeprefix("pipeline: ")
@@ -142,7 +144,7 @@ def test_tags_are_brought_up_to_date_and_those_of_others_left(pipeline: Pipeline
     pipeline.aws.answer("sagemaker", "ListTags", Failed("AccessDeniedException", message="no sagemaker:ListTags"))
     assert pipeline(*UPSERT, "--tag", "team=safety").err.endswith(
         "pipeline: the tags of pipeline moderato could not be brought up to date: AccessDeniedException, no "
-        "sagemaker:ListTags"
+        "sagemaker:ListTags\n"
     )
 
 
@@ -259,8 +261,63 @@ def test_without_a_region_nothing_is_made(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_pipeline_without_a_stack_says_what_it_wants(pipeline: Pipeline) -> None:
-    words = ("upsert", "--image", IMAGE, "--predict-image", PREDICT, "--name", "moderato", "--role", ROLE)
-    assert pipeline.refusal(*words) == "no bucket: give --stack, or --bucket"
+    words = ("upsert", "--image", IMAGE, "--predict-image", PREDICT, "--name", "moderato")
+    assert pipeline.refusal(*words) == ("no role, bucket and group: give --stack, or --role, --bucket and --group")
+    assert pipeline.refusal(*words, "--role", ROLE, "--group", "g") == "no bucket: give --stack, or --bucket"
+    assert pipeline.aws.calls == []
+
+
+DEFINITION = (
+    "definition", "--image", IMAGE, "--predict-image", PREDICT, "--name", "moderato", "--role", ROLE,
+    "--bucket", BUCKET, "--group", "moderato-models",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--subnet", "subnet-1"), "--subnet needs --security-group: a job in a VPC has both"),
+        (("--role", "foo"), "role 'foo' is no ARN of a role: give it as arn:aws:iam::ACCOUNT:role/NAME"),
+        (("--instance-type", "g5.xlarge"), "that SageMaker trains on: did you mean ml.g5.xlarge or"),
+        (("--stage-instance-type", "laptop"), "'laptop' is no instance type that SageMaker processes on"),
+        (("--image", "foo"), "alone SageMaker trains: ACCOUNT.dkr.ecr.eu-west-1.amazon"),
+        (("--predict-image", "foo"), "image 'foo' is not in a private ECR registry"),
+        (("--trials", "5"), "--trials is about a search: give --tune, or leave it out"),
+        (("--parallel", "1"), "--parallel is about a search: give --tune, or leave it out"),
+        (("--bucket", "b"), "--bucket 'b' is no name of a bucket: 3 to 63 small letters, digits, dots and hyphens"),
+        (("--max-hours", "0"), "--max-hours 0: from a minute (0.02) to 672"),
+    ],
+)  # fmt: skip
+def test_a_definition_is_looked_at_as_far_as_it_can_be_here(
+    pipeline: Pipeline, words: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in pipeline.refusal(*DEFINITION, *words)
+    assert pipeline.aws.calls == []
+
+
+def test_a_definition_for_a_region_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = Pipeline(Aws(region="moon-1"), capsys).refusal(*DEFINITION)
+    assert sentence == "'moon-1' is no region that SageMaker is in"
+
+
+@pytest.mark.parametrize("words", [DEFINITION, UPSERT])
+def test_without_the_sdk_the_right_python_is_named(
+    pipeline: Pipeline, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sagemaker", None)
+    assert pipeline.refusal(*words) == (
+        "sagemaker is not installed here: run it with the Python of .venv-sagemaker, which "
+        "`make sagemaker-environment` makes"
+    )
+    assert pipeline.aws.calls == []
+
+
+def test_a_run_without_what_trains_names_the_right_python(pipeline: Pipeline, tmp_path: Path) -> None:
+    words = ("run", "--labels", str(tmp_path), "--dataset", str(tmp_path), "--output", str(tmp_path / "runs"))
+    assert pipeline.refusal(*words) == (
+        "torch is not installed here: run it with the Python of .venv-train, which `make train` makes"
+    )
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

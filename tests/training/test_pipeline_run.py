@@ -4,6 +4,7 @@ Most of a run's seconds are imports, so the two runs are made at the same time, 
 """
 
 import csv
+import fcntl
 import json
 import os
 import random
@@ -37,7 +38,9 @@ from training import dataset
 from training.config import load_recipe
 from training.data_folder import DataFolder
 from training.export import export
+from training.local_run import Plan
 from training.package import package
+from training.pipeline import main
 from training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -390,7 +393,7 @@ def test_without_labels_nothing_begins(home: Home, tmp_path: Path) -> None:
         "run", "--labels", tmp_path / "labels", "--dataset", home.dataset, "--champion", home.champion,
         "--recipe", home.recipe, "--output", tmp_path / "runs",
     )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == (
         f"pipeline: {tmp_path / 'labels'} holds neither accepted.jsonl nor erased.json: name the folder of a batch of "
         "labels\n"
@@ -398,10 +401,96 @@ def test_without_labels_nothing_begins(home: Home, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--smoke", "--promote", "--data-dir", "data"], (
+            "the model of a --smoke is good for nothing: leave out one of --smoke and --promote"
+        )),
+        (["--labels", "X"], "--labels needs --dataset, the version to grow, or the --data-dir of a server"),
+        (["--dataset", "X"], "--dataset needs --labels, what it grows by, or the --data-dir of a server"),
+        ([], "what to train on? Give --labels and --dataset, or the --data-dir of a server"),
+        (["--labels", "nowhere", "--dataset", "X"], "--labels nowhere: there is no such folder"),
+        (["--labels", "LABELS", "--dataset", "nowhere"], "--dataset nowhere: there is no such folder"),
+        (["--labels", "LABELS", "--dataset", "LABELS"], (
+            "--dataset LABELS holds no dataset.json: name the folder of a dataset version"
+        )),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_sentence_and_not_the_status_of_a_champion_that_stays(
+    words: Sequence[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = str(write_labels(tmp_path / "labels", remarks(2, seed=2)))
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *(labels if word == "LABELS" else word for word in words), "--output", str(tmp_path / "runs")])
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", f"pipeline: {sentence.replace('LABELS', labels)}\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_line_that_is_no_label_is_named_where_the_person_has_it(home: Home, tmp_path: Path) -> None:
+    labels = write_labels(tmp_path / "labels", remarks(2, seed=2))
+    with (labels / "accepted.jsonl").open("a") as file:
+        file.write("{}\n")
+    done = pipeline(
+        "run", "--labels", labels, "--dataset", home.dataset, "--champion", home.champion, "--recipe", home.recipe,
+        "--output", tmp_path / "runs",
+    )  # fmt: skip
+    assert done.returncode == 2
+    told = "is not an accepted label: Object missing required field `review_id`"
+    assert done.stderr == f"pipeline: {labels / 'accepted.jsonl'} line 3 {told}\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def done_before(home: Home, promoted: Promoted, runs: Path, champion: Path, smoke: bool = False) -> tuple[Path, Path]:
+    """Lay down a run in which all is done but the last step, and return its folder and its labels."""
+    labels = promoted.folder.parent.parent / "labels"
+    hyperparameters = {"smoke": "true"} if smoke else {}
+    plan = Plan(
+        labels=labels, dataset=home.dataset, champion=champion, recipe=str(home.recipe), hyperparameters=hyperparameters
+    )
+    shutil.copytree(promoted.folder, runs / plan.key, ignore=shutil.ignore_patterns("register"))
+    return runs / plan.key, labels
+
+
+def test_a_smoke_says_that_its_model_is_good_for_nothing_and_two_runs_are_not_at_work_at_once(
+    home: Home, promoted: Promoted, tmp_path: Path
+) -> None:
+    folder, labels = done_before(home, promoted, tmp_path, promoted.beaten, smoke=True)
+    command = (
+        "run", "--labels", labels, "--dataset", home.dataset, "--champion", promoted.beaten, "--recipe", home.recipe,
+        "--output", tmp_path, "--smoke",
+    )  # fmt: skip
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = pipeline(*command)
+    assert (refused.returncode, refused.stderr) == (2, f"pipeline: another run is at work in {folder}\n")
+    assert not (folder / "register").exists()
+
+    ended = pipeline(*command)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.stdout.endswith(f"registered: {folder / 'register'} (a smoke: its model is good for nothing)\n")
+    metadata = json.loads((folder / "register/package.json").read_text())["CustomerMetadataProperties"]
+    assert metadata["smoke"] == "good for nothing"
+
+
+def test_where_the_last_word_is_that_the_champion_stays_the_status_is_too(
+    home: Home, promoted: Promoted, tmp_path: Path
+) -> None:
+    champions_of(tmp_path / "data").promote(home.champion)
+    _, labels = done_before(home, promoted, tmp_path / "runs", champions_of(tmp_path / "data").current())
+    ended = pipeline(
+        "run", "--labels", labels, "--dataset", home.dataset, "--data-dir", tmp_path / "data", "--recipe", home.recipe,
+        "--output", tmp_path / "runs", "--promote",
+    )  # fmt: skip
+    assert ended.returncode == 1, ended.stderr[-3000:]
+    assert "figures in which it is better: not at least 1 of" in ended.stdout
+
+
 def test_a_server_s_labels_are_a_batch(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "moderato.sqlite3", Time())) as store:
         queue = ReviewQueue(store, HARM, Time())
-        settled, _ = add(store, 1, 2)
+        settled, _ = add(store, 1, 2, scores=dict.fromkeys(HARM, 0.4))
         settle(queue, settled, "insult")
         store.record_decisions([decision(decision_id="d_gone")])
         store.delete_decision("d_gone")
@@ -415,5 +504,5 @@ def test_a_server_s_labels_are_a_batch(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_server_s_records_has_no_labels(tmp_path: Path) -> None:
     done = pipeline("run", "--data-dir", tmp_path, "--dataset", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"pipeline: no database in {tmp_path}: name the data folder of the server by --data-dir\n"
