@@ -198,7 +198,7 @@ def test_too_few_decisions_are_refused_with_what_would_help(tmp_path: Path, scor
 def test_flagged_decisions_alone_are_refused(tmp_path: Path, scorer: Scorer) -> None:
     moderate(scorer, tmp_path / "data", sentences(RUDE, 120), Keep.FLAGGED)
     refused = run("drift", "--model", STARTER, "--data-dir", tmp_path / "data").refusal
-    assert "decisions of starter 2.0.1, and none of them was drawn to stand for the allowed texts: wait" in refused
+    assert "in the last 7 days: 115, and none of them was drawn to stand for the allowed texts: wait" in refused
     assert "--store-decisions all for a while" in refused
 
 

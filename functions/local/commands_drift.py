@@ -81,8 +81,8 @@ def _recent(manifest: Manifest, data_directory: Path, days: int) -> Recent:
         )
     if not recent.observations:
         raise Refused(
-            f"the last {days} days have {recent.decisions} decisions of {shown}, and none of them was drawn to stand "
-            "for the allowed texts: wait for more, or serve with --store-decisions all for a while"
+            f"kept decisions of {shown} in the last {days} days: {recent.decisions}, and none of them was drawn to "
+            "stand for the allowed texts: wait for more, or serve with --store-decisions all for a while"
         )
     if not recent.is_enough:
         raise Refused(
