@@ -41,8 +41,9 @@ from training.run_stages import (
     recipe_of,
     say,
     sources_of,
+    tell_search,
 )
-from training.runs import run_folder
+from training.runs import run_folder, search_folder
 
 app = typer.Typer(help="Train a model by its recipe.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -210,16 +211,12 @@ def tune(
 
     The best are in OUTPUT/NAME-tuning/tune.toml. A search that was cut off goes on where it was.
     """
-    from training.tune import attempts_table
     from training.tune import tune as search
 
     recipe = recipe_of(name, smoke, None)
-    folder = run_folder(recipe, output, smoke, None)
-    folder = folder.with_name(f"{folder.name}-tuning")
+    folder = search_folder(recipe, output, smoke)
     dataset.build(recipe, data, folder / "dataset", smoke)
-    tuned = search(recipe, folder / "dataset", folder, trials)
-    console.print(attempts_table(tuned))
-    console.print(f"the best knobs: {folder / 'tune.toml'}")
+    tell_search(search(recipe, folder / "dataset", folder, trials), folder)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from moderato.acceptance import ACCEPTED, ERASED
 from moderato.artifact import load_manifest, verify_files
 from training import dataset
 from training.additions import read_accepted
@@ -24,7 +25,7 @@ from training.processes import Supervisor
 from training.promote import TEMPLATES
 from training.registration import STATUS, Registration
 from training.stage_evaluate import Evaluation
-from training.stage_files import ACCEPTED, ERASED, EVALUATION, REPORT, STATISTICS
+from training.stage_files import EVALUATION, REPORT, STATISTICS
 from training.stage_prepare import read_erased
 
 GENERATED_BY = "python -m training.pipeline run"

@@ -34,13 +34,13 @@ from training.ray_machines import room
 from training.run_stages import (
     TRAINED,
     check,
-    console,
     finish_run,
     provide_dataset,
     recipe_of,
     sources_of,
+    tell_search,
 )
-from training.runs import run_folder
+from training.runs import run_folder, search_folder
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -105,17 +105,14 @@ def tune(
     The best are in OUTPUT/NAME-tuning/tune.toml. A search that was cut off goes on where it was, here or on a laptop.
     """
     recipe = recipe_of(name, smoke, None)
-    folder = run_folder(recipe, output, smoke, None).resolve()
-    folder = folder.with_name(f"{folder.name}-tuning")
+    folder = search_folder(recipe, output, smoke).resolve()
     dataset.build(recipe, data, folder / "dataset", smoke)
     _check_start(recipe)
     with cluster(address, workers):
         from training import ray_tune
-        from training.tune import attempts_table
 
         tuned = ray_tune.tune(recipe, folder / "dataset", folder, trials, workers or room(), failures)
-    console.print(attempts_table(tuned))
-    console.print(f"the best knobs: {folder / 'tune.toml'}")
+    tell_search(tuned, folder)
 
 
 def fit(

@@ -7,11 +7,11 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
+from moderato.acceptance import ACCEPTED, ERASED
 from training.account import Account, Unchecked, answers, near
 from training.job_rules import ROLE, TRACKING_SERVER, can_train
 from training.jobs import INSTANCE_TYPE, Job, Refused
 from training.locations import Location, parse
-from training.stage_files import ACCEPTED, ERASED
 
 _IMAGE = re.compile(
     r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+?)(:[\w.-]+|@sha256:[0-9a-f]{64})?"

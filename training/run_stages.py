@@ -24,6 +24,7 @@ from training.smoke import smoke as make_smoke
 
 if TYPE_CHECKING:
     from training.train import Sharding
+    from training.tune import Tuned
 
 console = Console(soft_wrap=True)  # a path in a log must not be broken at 80 characters
 
@@ -192,6 +193,14 @@ def _trained(folder: Path) -> str:
         raise RecipeError(f"{folder} holds no finished training; run `python -m training run` first")
     encoder: str = json.loads(path.read_text())["encoder"]
     return encoder
+
+
+def tell_search(tuned: "Tuned", folder: Path) -> None:
+    """Show every trial of a search in its folder, and where the best knobs are."""
+    from training.tune import attempts_table
+
+    console.print(attempts_table(tuned))
+    console.print(f"the best knobs: {folder / 'tune.toml'}")
 
 
 def say(stage: str, path: Path) -> None:

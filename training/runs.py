@@ -12,3 +12,9 @@ def run_folder(recipe: Recipe, output: Path, smoke: bool, seed: int | None, vers
     if version is not None:
         name = f"{Path(recipe.file).stem}-{dataset.verify(version)['version']}"
     return output / (name + ("" if seed is None else f"-{seed}") + ("-smoke" if smoke else ""))
+
+
+def search_folder(recipe: Recipe, output: Path, smoke: bool) -> Path:
+    """Return the folder in `output` of a search for better knobs, wherever its trials run."""
+    folder = run_folder(recipe, output, smoke, None)
+    return folder.with_name(f"{folder.name}-tuning")

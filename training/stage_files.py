@@ -1,9 +1,4 @@
-"""The names of the files that stages read and leave: all that a pipeline's definition knows of them."""
-
-ACCEPTED = "accepted.jsonl"
-"""A batch of labels, a line each."""
-ERASED = "erased.json"
-"""The ids of decisions, reviews and feedback whose rows must go."""
+"""The names of the files that stages leave: all that a pipeline's definition knows of them."""
 
 SUMMARY = "summary.json"
 """What became of the labels."""

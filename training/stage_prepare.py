@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from moderato.acceptance import ACCEPTED, ERASED
 from training import dataset
 from training.additions import CORRECTIONS
 from training.config import RecipeError
 from training.dataset import SPLITS
 from training.folders import emptied
 from training.grow import NothingNew, extend
-from training.stage_files import ACCEPTED, ERASED, SUMMARY
+from training.stage_files import SUMMARY
 
 
 class VersionRecord(msgspec.Struct, frozen=True):

@@ -148,8 +148,8 @@ def _youngest(manifest: Manifest, data_directory: Path) -> Path:
 def _grow(parent: Path, accepted: Sequence[Accepted], output: Path, erased: Collection[str]) -> Path:
     # A file is all that goes from serving to training.
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "accepted.jsonl"
-        path.write_bytes(b"".join(acceptance.encode(each) + b"\n" for each in accepted))
+        path = Path(folder) / acceptance.ACCEPTED
+        path.write_bytes(acceptance.encode_labels(accepted))
         return checkout.grow(parent, path, output, erased)
 
 

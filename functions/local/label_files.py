@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from local.options import Refused
-from moderato.acceptance import encode
+from moderato.acceptance import ACCEPTED, ERASED, encode_erased, encode_labels
 from moderato.clock import Clock, utc_now
 from moderato.contracts import Text
 from moderato.errors import UnknownReview
@@ -21,9 +21,6 @@ from moderato.reviews import Label, Review, Status
 from moderato.store import Store
 
 GOLD_LINE = '{"text": "...", "labels": [...]}'
-
-ACCEPTED, ERASED = "accepted.jsonl", "erased.json"
-"""The files of a batch."""
 
 _PAGE = 500
 _OPEN = (Status.WAITING, Status.DISPUTED)
@@ -79,9 +76,9 @@ def write_batch(store: Store, categories: Sequence[str], folder: Path) -> int:
         raise _unwritable(folder, error) from None
     # In this order a batch that was half written leaves out too much rather than too little.
     with _whole(folder / ERASED) as file:
-        file.write(msgspec.json.encode(sorted(erased)))
+        file.write(encode_erased(erased))
     with _whole(folder / ACCEPTED) as file:
-        file.writelines(encode(each) + b"\n" for each in accepted)
+        file.write(encode_labels(accepted))
     return len(accepted)
 
 

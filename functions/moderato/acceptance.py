@@ -1,6 +1,6 @@
 """Acceptance: the labels that are ready for a dataset, each with the way back to what it came from."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -10,6 +10,10 @@ from moderato.errors import UnknownReview
 from moderato.loop import pages
 from moderato.reviews import Label, Review
 from moderato.store import Store
+
+ACCEPTED, ERASED = "accepted.jsonl", "erased.json"
+"""The files of a batch, by which labels go from serving to training: the labels, a line each, and the ids of decisions,
+reviews and feedback whose rows must go."""
 
 _PAGE = 500
 
@@ -53,6 +57,16 @@ def encode(accepted: Accepted) -> bytes:
         reversed=accepted.reversed,
     )
     return msgspec.json.encode(line)
+
+
+def encode_labels(labels: Sequence[Accepted]) -> bytes:
+    """Return the content of `accepted.jsonl`; the same labels make the same bytes."""
+    return b"".join(encode(each) + b"\n" for each in labels)
+
+
+def encode_erased(ids: Collection[str]) -> bytes:
+    """Return the content of `erased.json`: a JSON list, sorted, so that the same ids make the same bytes."""
+    return msgspec.json.encode(sorted(ids))
 
 
 def decode(line: bytes) -> AcceptedLabel:

@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
-from moderato.acceptance import Accepted, decode, encode
+from moderato.acceptance import ACCEPTED, ERASED, Accepted, decode, encode_erased, encode_labels
 from moderato.objects import UnknownObject
 from retraining.bucket import Bucket
 from retraining.ledger import LabelBatch
 from retraining.settings import Reason
 
 FOLDER = "retraining/batches"
-ACCEPTED, ERASED, RECORD = "accepted.jsonl", "erased.json", "batch.json"
+RECORD = "batch.json"
 
 _MOST_BYTES = 2**30
 """All of an object: more than the function's memory holds."""
@@ -89,8 +89,8 @@ class Content:
 def content_of(accepted: Sequence[Accepted], erased: Collection[str]) -> Content:
     """Return what a batch of these labels is made of; the same labels make the same bytes."""
     return Content(
-        accepted=b"".join(encode(each) + b"\n" for each in accepted),
-        erased=_encode_ids(erased),
+        accepted=encode_labels(accepted),
+        erased=encode_erased(erased),
         labels=len(accepted),
         new_review_ids=[each.label.review_id for each in accepted if each.label.dataset is None],
     )
@@ -112,7 +112,7 @@ class Batches:
 
     def leave_out_erased(self, batch: LabelBatch, erased: Collection[str]) -> None:
         """Take out of a batch what was erased since it was pinned. Its name and digest stay: they say which it is."""
-        ids = _encode_ids(erased)
+        ids = encode_erased(erased)
         if ids == self._bucket.get(_key(batch, ERASED), _MOST_BYTES):
             return
         lines = [line for line in self._bucket.get(_key(batch, ACCEPTED), _MOST_BYTES).split(b"\n") if line]
@@ -179,10 +179,6 @@ def _begun(batch: LabelBatch) -> BatchRecord:
 
 def _encode_record(record: BatchRecord) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record)) + b"\n"
-
-
-def _encode_ids(ids: Collection[str]) -> bytes:
-    return msgspec.json.encode(sorted(ids))
 
 
 def _comes_from(line: bytes, ids: Collection[str]) -> bool:
